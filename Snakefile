@@ -1,0 +1,58 @@
+# From text to correlation figures: what a study file asks for, as files.
+#
+#   snakemake --cores all                                   the default study, config.yaml
+#   snakemake --cores all --configfile studies/own_text.yaml
+#   snakemake -n                                            what is missing
+#
+# The stages, in order, are in rules/; each rule calls the script of its name in scripts/.
+
+import os
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+PROJECT = Path(workflow.basedir)
+sys.path.insert(0, str(PROJECT / "scripts"))
+
+from ontogeny.paths import Paths, project_path
+from ontogeny.study import StudyError, load_study
+from ontogeny.inputs import check_inputs, corpus_files
+
+# A file given with --configfile is the whole study: nothing of the default is mixed in.
+if not workflow.overwrite_configfiles:
+
+    configfile: str(PROJECT / "config.yaml")
+
+
+try:
+    study = load_study(config)
+    if workflow.is_main_process:
+        check_inputs(study)
+except StudyError as error:
+    raise WorkflowError(str(error)) from None
+
+P = Paths(f"results/{study.study}")
+
+# Jobs use the Python that runs Snakemake, also when its environment is not activated.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+
+include: "rules/common.smk"
+include: "rules/corpus.smk"
+include: "rules/tokenizer.smk"
+include: "rules/train.smk"
+include: "rules/score.smk"
+include: "rules/analysis.smk"
+include: "rules/figures.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.scores.input,
+        rules.tables.input,
+        rules.figures.input,

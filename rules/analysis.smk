@@ -1,0 +1,79 @@
+# Analysis: from score files and loss curves to one table per run and question.
+
+
+rule correlations:
+    message:
+        "Correlations of {wildcards.run}"
+    input:
+        scores=scores_of(BINOMIALS),
+        stimuli=[items_of(probe) for probe in BINOMIALS.values()],
+        weights=[file for probe in BINOMIALS.values() for file in weights_of(probe)],
+    output:
+        P.run_table("{run}", "correlations"),
+    params:
+        run=run_spec,
+        probes=probe_arguments(),
+        folder=P.root,
+    log:
+        P.log("correlations/{run}"),
+    benchmark:
+        P.benchmark("correlations/{run}")
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=ANALYSIS.mem_mb,
+        runtime=ANALYSIS.runtime,
+    shell:
+        "python {SCRIPTS}/correlations.py --study-folder {params.folder} --name {wildcards.run}"
+        " --run {params.run:q} {params.probes} --output {output} 2>&1 | tee {log}"
+
+
+rule losses:
+    message:
+        "Loss curve of {wildcards.run}"
+    input:
+        lambda wildcards: [
+            P.segment(wildcards.run, segment.number, "losses.csv")
+            for segment in study.runs[wildcards.run].segments()
+        ],
+    output:
+        P.run_table("{run}", "losses"),
+    log:
+        P.log("losses/{run}"),
+    benchmark:
+        P.benchmark("losses/{run}")
+    conda:
+        ENVIRONMENT
+    shell:
+        "python {SCRIPTS}/losses.py --segments {input} --output {output} 2>&1 | tee {log}"
+
+
+rule perplexity:
+    message:
+        "Perplexity of {wildcards.run}"
+    input:
+        scores_of(PERPLEXITY),
+    output:
+        P.run_table("{run}", "perplexity"),
+    params:
+        run=run_spec,
+        probes=list(PERPLEXITY),
+        folder=P.root,
+    log:
+        P.log("perplexity/{run}"),
+    benchmark:
+        P.benchmark("perplexity/{run}")
+    conda:
+        ENVIRONMENT
+    shell:
+        "python {SCRIPTS}/perplexity.py --study-folder {params.folder} --name {wildcards.run}"
+        " --run {params.run:q} --probes {params.probes} --output {output} 2>&1 | tee {log}"
+
+
+rule tables:
+    input:
+        expand(
+            P.run_table("{run}", "{table}"),
+            run=study.runs,
+            table=["losses"] + ["correlations"] * bool(BINOMIALS) + ["perplexity"] * bool(PERPLEXITY),
+        ),

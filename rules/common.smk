@@ -1,0 +1,167 @@
+# What several stages use: wildcards, specs as JSON, and which files belong to which name.
+
+import re
+
+
+def any_of(names):
+    """A pattern that matches these names and no others."""
+    return "|".join(re.escape(name) for name in names) or "no name"
+
+
+wildcard_constraints:
+    corpus=any_of(study.corpora),
+    tokenizer=any_of(study.tokenizers),
+    probe=any_of(study.probes),
+    run=any_of(study.runs),
+
+
+# What jobs of a stage may use; see `resources` in docs/config.md.
+CORPUS = study.resources.corpus
+TRAIN = study.resources.train
+SCORE = study.resources.score
+ANALYSIS = study.resources.analysis
+
+SCRIPTS = project_path("scripts")
+ENVIRONMENT = "../envs/ontogeny.yaml"
+
+TOY_FILES = [
+    "adjectives.csv",
+    "names.csv",
+    "nouns.csv",
+    "places.csv",
+    "planted.yaml",
+    "stories.txt",
+    "verbs.csv",
+]
+
+BINOMIALS = {name: probe for name, probe in study.probes.items() if probe.type == "binomials"}
+PERPLEXITY = {name: probe for name, probe in study.probes.items() if probe.type == "perplexity"}
+
+# Runs that are saved at the same steps share their rules: (steps, checkpoints a segment) -> runs.
+SCHEDULES = {}
+for name, run in study.runs.items():
+    schedule = tuple(run.checkpoint_steps()), run.checkpoints.per_segment
+    SCHEDULES.setdefault(schedule, []).append(name)
+
+
+def segment_rules(stage):
+    """Name, runs and segment of each rule of a stage that works on segments."""
+    for number, runs in enumerate(SCHEDULES.values()):
+        label = stage if len(SCHEDULES) == 1 else f"{stage}_{number}"
+        for segment in study.runs[runs[0]].segments():
+            yield f"{label}_{segment.number}", runs, segment
+
+
+def spec(section):
+    """A section of the study as JSON, for a script. Keys that have their default value are left
+    out, so that a key that a later version adds remakes nothing."""
+    return section.model_dump_json(exclude_defaults=True)
+
+
+def run_spec(wildcards):
+    return spec(study.runs[wildcards.run])
+
+
+def train_spec(wildcards):
+    """All that a run's weights depend on, but its text."""
+    run = study.runs[wildcards.run]
+    return f'{{"run": {spec(run)}, "architecture": {spec(study.architectures[run.architecture])}}}'
+
+
+def tokens_of(file, corpus=None):
+    """Input function: a token file of a run's corpus, or of `corpus`, under the run's tokenizer."""
+    return lambda wildcards: P.tokens(
+        corpus or study.runs[wildcards.run].corpus, study.runs[wildcards.run].tokenizer, file
+    )
+
+
+def tokenizer_of(wildcards):
+    return P.tokenizer(study.runs[wildcards.run].tokenizer, "tokenizer.json")
+
+
+def source_files(key):
+    """Input function: the files of a corpus that is read from files."""
+
+    def files(wildcards):
+        corpus = study.corpora[wildcards.corpus]
+        return corpus_files(getattr(corpus, key)) if corpus.source == "files" else []
+
+    return files
+
+
+def toy_files(wildcards):
+    if study.corpora[wildcards.corpus].source != "toy":
+        return []
+    return [project_path(f"data/toy/{file}") for file in TOY_FILES]
+
+
+def training_documents(wildcards):
+    """What a tokenizer is trained on: nothing for one that exists already."""
+    corpus = getattr(study.tokenizers[wildcards.tokenizer], "corpus", None)
+    return P.corpus(corpus, "train.parquet") if corpus else []
+
+
+def items_of(probe):
+    """The file of a binomials probe's items."""
+    if probe.items_from is not None:
+        return P.corpus(probe.items_from, "items.csv")
+    return project_path(probe.items)
+
+
+def weights_of(probe):
+    """Files of constraint weights that a binomials probe refers to."""
+    return [
+        project_path(reference.weights)
+        for reference in probe.references.values()
+        if reference.weights is not None
+    ]
+
+
+def binomials_arguments(wildcards):
+    """For score.py: each binomials probe with its index."""
+    tokenizer = study.runs[wildcards.run].tokenizer
+    return [f"--binomials {probe} {P.index(probe, tokenizer)}" for probe in BINOMIALS]
+
+
+def perplexity_corpora(run):
+    """Corpus that each perplexity probe reads for a run."""
+    return {name: probe.corpus or study.runs[run].corpus for name, probe in PERPLEXITY.items()}
+
+
+def perplexity_arguments(wildcards):
+    """For score.py: each perplexity probe with its settings and the folder of its tokens."""
+    tokenizer = study.runs[wildcards.run].tokenizer
+    return [
+        f"--perplexity {name} '{spec(PERPLEXITY[name])}' {corpus} "
+        + P.tokens(corpus, tokenizer, "").rstrip("/")
+        for name, corpus in perplexity_corpora(wildcards.run).items()
+    ]
+
+
+def held_out_tokens(wildcards):
+    """Token files that a run's perplexity probes read."""
+    tokenizer = study.runs[wildcards.run].tokenizer
+    return [
+        P.tokens(corpus, tokenizer, file)
+        for corpus in dict.fromkeys(perplexity_corpora(wildcards.run).values())
+        for file in ("validation.bin", "meta.json")
+    ]
+
+
+def indexes_of(wildcards):
+    tokenizer = study.runs[wildcards.run].tokenizer
+    return [P.index(probe, tokenizer) for probe in BINOMIALS]
+
+
+def scores_of(probes):
+    """Input function: the score files of a run on these probes, in the order of the steps."""
+    return lambda wildcards: [
+        P.scores(probe, wildcards.run, step)
+        for probe in probes
+        for step in study.runs[wildcards.run].checkpoint_steps()
+    ]
+
+
+def probe_arguments():
+    """For correlations.py: each binomials probe with its settings and items."""
+    return [f"--probe {name} '{spec(probe)}' {items_of(probe)}" for name, probe in BINOMIALS.items()]

@@ -1,0 +1,59 @@
+# Corpora: documents from any source, without duplicates, some of them held out.
+
+
+rule corpus:
+    message:
+        "Corpus {wildcards.corpus}"
+    input:
+        files=source_files("files"),
+        validation_files=source_files("validation_files"),
+        toy=toy_files,
+    output:
+        train=P.corpus("{corpus}", "train.parquet"),
+        validation=P.corpus("{corpus}", "validation.parquet"),
+        provenance=P.corpus("{corpus}", "provenance.json"),
+    params:
+        spec=lambda wildcards: spec(study.corpora[wildcards.corpus]),
+    log:
+        P.log("corpus/{corpus}"),
+    benchmark:
+        P.benchmark("corpus/{corpus}")
+    conda:
+        ENVIRONMENT
+    threads: CORPUS.threads
+    resources:
+        mem_mb=CORPUS.mem_mb,
+        runtime=CORPUS.runtime,
+    shell:
+        "python {SCRIPTS}/corpus.py --spec {params.spec:q} --files {input.files:q}"
+        " --validation-files {input.validation_files:q} --train {output.train}"
+        " --validation {output.validation} --provenance {output.provenance} 2>&1 | tee {log}"
+
+
+rule toy_items:
+    message:
+        "Binomials of the toy language of corpus {wildcards.corpus}"
+    input:
+        toy=toy_files,
+    output:
+        P.corpus("{corpus}", "items.csv"),
+    params:
+        seed=lambda wildcards: study.corpora[wildcards.corpus].language_seed,
+    log:
+        P.log("toy_items/{corpus}"),
+    benchmark:
+        P.benchmark("toy_items/{corpus}")
+    conda:
+        ENVIRONMENT
+    shell:
+        "python {SCRIPTS}/toy_items.py --language-seed {params.seed} --output {output}"
+        " 2>&1 | tee {log}"
+
+
+rule corpora:
+    input:
+        expand(
+            P.corpus("{corpus}", "{file}"),
+            corpus=study.corpora,
+            file=["train.parquet", "validation.parquet"],
+        ),

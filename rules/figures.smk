@@ -1,0 +1,98 @@
+# Figures, each from tables that are targets themselves.
+
+
+rule plot_correlation:
+    message:
+        "Figure: correlation of {wildcards.run}"
+    input:
+        P.run_table("{run}", "correlations"),
+    output:
+        png=report(
+            P.run_figure("{run}", "correlation", "png"),
+            category="Correlations",
+            labels={"run": "{run}"},
+        ),
+        svg=P.run_figure("{run}", "correlation", "svg"),
+    log:
+        P.log("plot_correlation/{run}"),
+    benchmark:
+        P.benchmark("plot_correlation/{run}")
+    conda:
+        ENVIRONMENT
+    shell:
+        "python {SCRIPTS}/plot_correlation.py --table {input} --png {output.png}"
+        " --svg {output.svg} 2>&1 | tee {log}"
+
+
+rule plot_loss:
+    message:
+        "Figure: loss of {wildcards.run}"
+    input:
+        P.run_table("{run}", "losses"),
+    output:
+        png=report(
+            P.run_figure("{run}", "loss", "png"), category="Training", labels={"run": "{run}"}
+        ),
+        svg=P.run_figure("{run}", "loss", "svg"),
+    log:
+        P.log("plot_loss/{run}"),
+    benchmark:
+        P.benchmark("plot_loss/{run}")
+    conda:
+        ENVIRONMENT
+    shell:
+        "python {SCRIPTS}/plot_loss.py --table {input} --png {output.png} --svg {output.svg}"
+        " 2>&1 | tee {log}"
+
+
+rule plot_perplexity:
+    message:
+        "Figure: perplexity of {wildcards.run}"
+    input:
+        P.run_table("{run}", "perplexity"),
+    output:
+        png=report(
+            P.run_figure("{run}", "perplexity", "png"),
+            category="Training",
+            labels={"run": "{run}"},
+        ),
+        svg=P.run_figure("{run}", "perplexity", "svg"),
+    log:
+        P.log("plot_perplexity/{run}"),
+    benchmark:
+        P.benchmark("plot_perplexity/{run}")
+    conda:
+        ENVIRONMENT
+    shell:
+        "python {SCRIPTS}/plot_perplexity.py --table {input} --png {output.png}"
+        " --svg {output.svg} 2>&1 | tee {log}"
+
+
+rule plot_overview:
+    message:
+        "Figure: correlations of all runs"
+    input:
+        expand(P.run_table("{run}", "correlations"), run=study.runs),
+    output:
+        png=report(P.figure("overview", "png"), category="Correlations", labels={"run": "all"}),
+        svg=P.figure("overview", "svg"),
+    log:
+        P.log("plot_overview"),
+    benchmark:
+        P.benchmark("plot_overview")
+    conda:
+        ENVIRONMENT
+    shell:
+        "python {SCRIPTS}/plot_overview.py --table {input} --png {output.png} --svg {output.svg}"
+        " 2>&1 | tee {log}"
+
+
+rule figures:
+    input:
+        expand(
+            P.run_figure("{run}", "{figure}", "{suffix}"),
+            run=study.runs,
+            figure=["loss"] + ["correlation"] * bool(BINOMIALS) + ["perplexity"] * bool(PERPLEXITY),
+            suffix=["png", "svg"],
+        ),
+        expand(P.figure("overview", "{suffix}"), suffix=["png", "svg"]) if BINOMIALS else [],

@@ -1,0 +1,63 @@
+# Scoring: one job a segment scores its checkpoints on every probe. `update`: the script keeps
+# the files that are whole and up to date, and makes the others.
+
+
+for rule_name, runs, segment in segment_rules("score"):
+    if not study.probes:
+        break
+
+    rule:
+        name:
+            rule_name
+        message:
+            f"Score {{wildcards.run}} to step {segment.end}"
+        wildcard_constraints:
+            run=any_of(runs),
+        input:
+            checkpoints=[
+                P.checkpoint("{run}", step, file)
+                for step in segment.checkpoints
+                for file in ("model.safetensors", "config.json")
+            ],
+            manifest=P.segment("{run}", segment.number, "manifest.json"),
+            indexes=indexes_of,
+            tokens=held_out_tokens,
+        output:
+            scores=[
+                update(P.scores(probe, "{run}", step))
+                for probe in study.probes
+                for step in segment.checkpoints
+            ],
+            records=update(P.segment("{run}", segment.number, "scores.json")),
+        params:
+            binomials=binomials_arguments,
+            perplexity=perplexity_arguments,
+            block_size=lambda wildcards: study.runs[wildcards.run].block_size,
+            folder=P.root,
+        log:
+            P.log(f"score/{{run}}/{segment.number:04d}"),
+        benchmark:
+            P.benchmark(f"score/{{run}}/{segment.number:04d}")
+        conda:
+            ENVIRONMENT
+        threads: SCORE.threads
+        resources:
+            gpu=SCORE.gpu,
+            mem_mb=SCORE.mem_mb,
+            runtime=SCORE.runtime,
+            batch_tokens=SCORE.batch_tokens,
+        shell:
+            "python {SCRIPTS}/score.py --name {wildcards.run} --manifest {input.manifest}"
+            " --study-folder {params.folder} --records {output.records} {params.binomials}"
+            " {params.perplexity} --block-size {params.block_size} --threads {threads}"
+            " --gpu {resources.gpu} --batch-tokens {resources.batch_tokens} 2>&1 | tee {log}"
+
+
+rule scores:
+    input:
+        [
+            P.scores(probe, name, step)
+            for probe in study.probes
+            for name, run in study.runs.items()
+            for step in run.checkpoint_steps()
+        ],

@@ -1,0 +1,91 @@
+# Tokenizers, corpora as token ids, stimuli as token ids.
+
+
+rule tokenizer:
+    message:
+        "Tokenizer {wildcards.tokenizer}"
+    input:
+        documents=training_documents,
+    output:
+        tokenizer=P.tokenizer("{tokenizer}", "tokenizer.json"),
+        config=P.tokenizer("{tokenizer}", "tokenizer_config.json"),
+    params:
+        spec=lambda wildcards: spec(study.tokenizers[wildcards.tokenizer]),
+        documents=lambda wildcards, input: f"--documents {input.documents}"
+        if input.documents
+        else "",
+    log:
+        P.log("tokenizer/{tokenizer}"),
+    benchmark:
+        P.benchmark("tokenizer/{tokenizer}")
+    conda:
+        ENVIRONMENT
+    threads: CORPUS.threads
+    resources:
+        mem_mb=CORPUS.mem_mb,
+        runtime=CORPUS.runtime,
+    shell:
+        "python {SCRIPTS}/tokenizer.py --spec {params.spec:q} {params.documents}"
+        " --output {output.tokenizer} --output-config {output.config} 2>&1 | tee {log}"
+
+
+rule tokens:
+    message:
+        "Tokens of corpus {wildcards.corpus} under tokenizer {wildcards.tokenizer}"
+    input:
+        tokenizer=P.tokenizer("{tokenizer}", "tokenizer.json"),
+        train=P.corpus("{corpus}", "train.parquet"),
+        validation=P.corpus("{corpus}", "validation.parquet"),
+    output:
+        expand(
+            P.tokens("{{corpus}}", "{{tokenizer}}", "{file}"),
+            file=[
+                "train.bin",
+                "train.documents.npy",
+                "validation.bin",
+                "validation.documents.npy",
+                "meta.json",
+            ],
+        ),
+    params:
+        folder=P.tokens("{corpus}", "{tokenizer}", ""),
+    log:
+        P.log("tokens/{corpus}/{tokenizer}"),
+    benchmark:
+        P.benchmark("tokens/{corpus}/{tokenizer}")
+    conda:
+        ENVIRONMENT
+    threads: CORPUS.threads
+    resources:
+        mem_mb=CORPUS.mem_mb,
+        runtime=CORPUS.runtime,
+    shell:
+        "python {SCRIPTS}/tokens.py --tokenizer {input.tokenizer} --train-documents {input.train}"
+        " --validation-documents {input.validation} --output-folder {params.folder}"
+        " 2>&1 | tee {log}"
+
+
+# Before training (priority): stimuli that a tokenizer can't represent stop the study early.
+rule index:
+    message:
+        "Index of probe {wildcards.probe} under tokenizer {wildcards.tokenizer}"
+    input:
+        stimuli=lambda wildcards: items_of(BINOMIALS[wildcards.probe]),
+        prompts=lambda wildcards: project_path(BINOMIALS[wildcards.probe].prompts),
+        weights=lambda wildcards: weights_of(BINOMIALS[wildcards.probe]),
+        tokenizer=P.tokenizer("{tokenizer}", "tokenizer.json"),
+    output:
+        P.index("{probe}", "{tokenizer}"),
+    params:
+        spec=lambda wildcards: spec(BINOMIALS[wildcards.probe]),
+    log:
+        P.log("index/{probe}/{tokenizer}"),
+    benchmark:
+        P.benchmark("index/{probe}/{tokenizer}")
+    conda:
+        ENVIRONMENT
+    priority: 10
+    shell:
+        "python {SCRIPTS}/index.py --spec {params.spec:q} --items {input.stimuli}"
+        " --prompts {input.prompts} --tokenizer {input.tokenizer} --output {output}"
+        " 2>&1 | tee {log}"

@@ -1,0 +1,63 @@
+# Training: a chain of segments. Each begins from the state that the one before it left.
+# The state is `ancient`: one that is made again is byte-identical, so it remakes nothing.
+
+
+for rule_name, runs, segment in segment_rules("train"):
+
+    rule:
+        name:
+            rule_name
+        message:
+            f"Train {{wildcards.run}} to step {segment.end}"
+        wildcard_constraints:
+            run=any_of(runs),
+        input:
+            tokens=tokens_of("train.bin"),
+            meta=tokens_of("meta.json"),
+            tokenizer=tokenizer_of,
+            state=ancient(P.state("{run}", segment.number - 1)) if segment.start else [],
+        output:
+            checkpoints=[
+                P.checkpoint("{run}", step, file)
+                for step in segment.checkpoints
+                for file in ("model.safetensors", "config.json")
+            ],
+            losses=P.segment("{run}", segment.number, "losses.csv"),
+            manifest=P.segment("{run}", segment.number, "manifest.json"),
+            state=P.state("{run}", segment.number)
+            if segment.is_last
+            else temp(P.state("{run}", segment.number)),
+        params:
+            spec=train_spec,
+            segment=segment.number,
+            state=(
+                f"--state {P.state('{run}', segment.number - 1)}" if segment.start else ""
+            ),
+            folder=P.root,
+        log:
+            P.log(f"train/{{run}}/{segment.number:04d}"),
+        benchmark:
+            P.benchmark(f"train/{{run}}/{segment.number:04d}")
+        conda:
+            ENVIRONMENT
+        threads: TRAIN.threads
+        resources:
+            gpu=TRAIN.gpu,
+            mem_mb=TRAIN.mem_mb,
+            runtime=TRAIN.runtime,
+            batch_tokens=TRAIN.batch_tokens,
+        shell:
+            "python {SCRIPTS}/train.py --name {wildcards.run} --spec {params.spec:q}"
+            " --segment {params.segment} --tokens {input.tokens} --meta {input.meta}"
+            " --tokenizer {input.tokenizer} {params.state} --study-folder {params.folder}"
+            " --threads {threads} --gpu {resources.gpu} --batch-tokens {resources.batch_tokens}"
+            " 2>&1 | tee {log}"
+
+
+rule runs:
+    input:
+        [
+            P.checkpoint(name, step, "model.safetensors")
+            for name, run in study.runs.items()
+            for step in run.checkpoint_steps()
+        ],

@@ -1,0 +1,1 @@
+"""Analysis: from score files to tables, one row per checkpoint and statistic."""

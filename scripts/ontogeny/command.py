@@ -1,0 +1,42 @@
+"""What every script does around its work: flush what it prints, report a mistake in one line.
+
+A mistake of the person who calls (`ValueError`, `OSError`: a missing file, a line that can't be
+read, a key that is wrong) ends with `error: ...` on stderr and exit code 1, without a traceback.
+That also hides where an error of this program itself came from, so the environment variable
+`ONTOGENY_TRACEBACK=1` brings the traceback back. All other exceptions keep theirs.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+
+INTERRUPTED = 130
+
+
+def run(main: Callable[[], None]) -> None:
+    """Call `main`, then leave the process: exit code 0, or 1 and `error: ...` on stderr.
+
+    Rust libraries (`tokenizers`) take their number of threads from OMP_NUM_THREADS, which
+    Snakemake sets to the threads of the rule, unless RAYON_NUM_THREADS says otherwise.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)
+    if threads := os.environ.get("OMP_NUM_THREADS"):
+        os.environ.setdefault("RAYON_NUM_THREADS", threads)
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except (ValueError, OSError, EOFError) as error:
+        if os.environ.get("ONTOGENY_TRACEBACK"):
+            raise
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        sys.exit(1)
+
+
+def one_line(error: Exception) -> str:
+    """The message of an exception as one line; of a file's error, `FILE: what is wrong`."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    message = "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    return message or type(error).__name__

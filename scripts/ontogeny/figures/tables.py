@@ -1,0 +1,64 @@
+"""The columns that each figure reads, and errors that name the table where one is wrong."""
+
+import os
+from collections.abc import Mapping
+
+import polars as pl
+
+CORRELATIONS = {
+    "run": pl.String,
+    "checkpoint": pl.String,
+    "tokens": pl.Int64,
+    "probe": pl.String,
+    "group": pl.String,
+    "reference": pl.String,
+    "n": pl.Int64,
+    "r": pl.Float64,
+    "r_low": pl.Float64,
+    "r_high": pl.Float64,
+}
+LOSSES = {"run": pl.String, "tokens": pl.Int64, "loss": pl.Float64, "lr": pl.Float64}
+PERPLEXITY = {
+    "run": pl.String,
+    "checkpoint": pl.String,
+    "tokens": pl.Int64,
+    "probe": pl.String,
+    "corpus": pl.String,
+    "n_tokens": pl.Int64,
+    "perplexity": pl.Float64,
+}
+
+
+def read_table(source: str | os.PathLike, columns: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
+    """The named columns of a CSV; other columns are left out.
+
+    Raises:
+        ValueError: the table has no rows, lacks a column, or a column can't be read as its type.
+    """
+    text = pl.read_csv(source, infer_schema=False)
+    return check_table(text, columns, name=str(source))
+
+
+def check_table(
+    table: pl.DataFrame, columns: Mapping[str, type[pl.DataType]], name: str
+) -> pl.DataFrame:
+    """The named columns of `table` in their types, NaN as null. `name` is for the errors.
+
+    Raises:
+        ValueError: as for `read_table`.
+    """
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise ValueError(
+            f"{name}: there is no column {', '.join(map(repr, missing))}; "
+            f"the columns are {', '.join(table.columns)}"
+        )
+    if table.is_empty():
+        raise ValueError(f"{name}: the table has no rows, so there is nothing to draw")
+    for column, dtype in columns.items():
+        try:
+            table = table.with_columns(pl.col(column).cast(dtype))
+        except pl.exceptions.InvalidOperationError as error:
+            raise ValueError(f"{name}: column {column!r} is not {dtype}: {error}") from None
+    floats = [column for column, dtype in columns.items() if dtype == pl.Float64]
+    return table.select(*columns).with_columns(pl.col(floats).fill_nan(None))

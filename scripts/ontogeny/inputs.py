@@ -1,0 +1,76 @@
+"""Checks of the files that a study reads, before any job starts. Standard library only."""
+
+import glob
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from ontogeny.paths import project_path
+from ontogeny.scoring.stimuli import read_all_weights, read_binomials, read_prompts
+from ontogeny.study.errors import StudyError
+from ontogeny.study.models import BinomialsProbe, FilesCorpus, Study
+
+
+def check_inputs(study: Study) -> None:
+    """Check that results can be written, that text files are there, and every line of stimuli.
+
+    Raises StudyError with one line for each problem.
+    """
+    problems = [*_unwritable_results(study), *_corpus_problems(study), *_probe_problems(study)]
+    if problems:
+        raise StudyError(problems)
+
+
+def corpus_files(patterns: list[str]) -> list[str]:
+    """Files that match the glob patterns of a corpus, each once, sorted by name.
+
+    Raises ValueError for a pattern that matches nothing.
+    """
+    found: set[str] = set()
+    for pattern in patterns:
+        matches = [path for path in glob.glob(project_path(pattern), recursive=True)]
+        matches = [path for path in matches if Path(path).is_file()]
+        if not matches:
+            raise ValueError(f"no file matches {pattern!r} (looked in {Path.cwd()})")
+        found.update(matches)
+    return sorted(found)
+
+
+def _unwritable_results(study: Study) -> Iterator[str]:
+    folder = Path("results", study.study)
+    existing = folder
+    while not existing.exists():
+        existing = existing.parent
+    if not existing.is_dir():
+        yield f"study: results go to {folder}, but {existing} is a file; move it away"
+    elif not os.access(existing, os.W_OK | os.X_OK):
+        yield f"study: results go to {folder}, but {existing.resolve()} can't be written"
+
+
+def _corpus_problems(study: Study) -> Iterator[str]:
+    for name, corpus in study.corpora.items():
+        if not isinstance(corpus, FilesCorpus):
+            continue
+        for key in ("files", "validation_files"):
+            try:
+                for path in corpus_files(getattr(corpus, key)):
+                    if os.path.getsize(path) == 0:
+                        yield f"corpora.{name}.{key}: {path} is empty"
+            except ValueError as error:
+                yield f"corpora.{name}.{key}: {error}"
+
+
+def _probe_problems(study: Study) -> Iterator[str]:
+    for name, probe in study.probes.items():
+        if not isinstance(probe, BinomialsProbe):
+            continue
+        try:
+            read_prompts(Path(project_path(probe.prompts)))
+        except ValueError as error:
+            yield f"probes.{name}.prompts: {error}"
+        try:
+            weights = read_all_weights(probe.references)
+            if probe.items is not None:
+                read_binomials(Path(project_path(probe.items)), probe, weights)
+        except ValueError as error:
+            yield f"probes.{name}: {error}"

@@ -1,0 +1,77 @@
+"""From names to files: every path below `results/<study>/` is made here and nowhere else.
+
+Arguments may be Snakemake wildcards (`Paths(root).tokenizer("{tokenizer}")`), so that a rule and
+the script that it calls agree on where a file is.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ontogeny.study.schedule import checkpoint_name
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def project_path(path: str) -> str:
+    """A path of a study file as it is used: relative ones are relative to the project's folder.
+
+    Stays relative where the project's folder is the working directory, so that results do not
+    depend on where the project lies.
+    """
+    if Path(path).is_absolute() or Path.cwd() == PROJECT:
+        return path
+    return str(PROJECT / path)
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Files of one study, below `root` (`results/<study>`)."""
+
+    root: str
+
+    def corpus(self, corpus: str, file: str) -> str:
+        """`train.parquet`, `validation.parquet`, `provenance.json`; `items.csv` of the toy."""
+        return f"{self.root}/corpora/{corpus}/{file}"
+
+    def tokenizer(self, tokenizer: str, file: str) -> str:
+        """`tokenizer.json` and the file that makes `AutoTokenizer` load it as it is."""
+        return f"{self.root}/tokenizers/{tokenizer}/{file}"
+
+    def tokens(self, corpus: str, tokenizer: str, file: str) -> str:
+        """`train.bin`, `validation.bin`, their `.documents.npy`, `meta.json`."""
+        return f"{self.root}/tokens/{corpus}/{tokenizer}/{file}"
+
+    def index(self, probe: str, tokenizer: str) -> str:
+        """Tokenised stimuli of a probe."""
+        return f"{self.root}/index/{probe}/{tokenizer}.safetensors"
+
+    def checkpoint(self, run: str, step: int, file: str) -> str:
+        """`model.safetensors`, `config.json`."""
+        return f"{self.root}/runs/{run}/checkpoints/{checkpoint_name(step)}/{file}"
+
+    def state(self, run: str, segment: int) -> str:
+        """Training state at the end of a segment."""
+        return f"{self.root}/runs/{run}/state/{segment:04d}.safetensors"
+
+    def segment(self, run: str, segment: int, file: str) -> str:
+        """`manifest.json`, `losses.csv`, `scores.json` of one segment."""
+        return f"{self.root}/runs/{run}/segments/{segment:04d}.{file}"
+
+    def scores(self, probe: str, run: str, step: int) -> str:
+        """Scores of one checkpoint on one probe."""
+        return f"{self.root}/scores/{probe}/{run}/{checkpoint_name(step)}.csv"
+
+    def run_table(self, run: str, table: str) -> str:
+        return f"{self.root}/tables/{run}/{table}.csv"
+
+    def run_figure(self, run: str, figure: str, suffix: str) -> str:
+        return f"{self.root}/figures/{run}/{figure}.{suffix}"
+
+    def figure(self, figure: str, suffix: str) -> str:
+        return f"{self.root}/figures/{figure}.{suffix}"
+
+    def log(self, name: str) -> str:
+        return f"{self.root}/logs/{name}.log"
+
+    def benchmark(self, name: str) -> str:
+        return f"{self.root}/benchmarks/{name}.tsv"

@@ -1,0 +1,1 @@
+"""Scoring: stimuli, their tokenised index, and the log-probabilities that checkpoints give."""

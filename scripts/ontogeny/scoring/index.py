@@ -1,0 +1,104 @@
+"""The index of a probe: its strings as token ids, made once and used for every checkpoint.
+
+Strings are tokenised whole (prompt and item together), as the model would read them, and hold the
+tokenizer's BOS where its policy puts one.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save_file
+from tokenizers import Tokenizer
+
+from ontogeny.corpus.tokenizer import TokenizerInfo
+from ontogeny.files import replacing
+from ontogeny.scoring.stimuli import Binomial
+
+
+@dataclass(frozen=True)
+class Index:
+    """Token ids of all strings of a probe, and what the strings are.
+
+    String `i` has the ids `ids[starts[i] : starts[i + 1]]`, int32. The first `given` tokens of a
+    string (1 with BOS) are what scoring begins from; where there is no BOS, that is its first
+    token, which has no probability of its own. For binomials the strings are ordered by prompt, then item, then
+    (alphabetical, other) order.
+    """
+
+    ids: np.ndarray
+    starts: np.ndarray
+    prompts: list[str]
+    items: list[str]
+    tokenizer_sha256: str
+    vocab_size: int
+
+    @property
+    def longest(self) -> int:
+        return int(np.diff(self.starts).max())
+
+
+def index_binomials(
+    items: list[Binomial],
+    prompts: list[str],
+    tokenizer: Tokenizer,
+    info: TokenizerInfo,
+    tokenizer_sha256: str,
+) -> Index:
+    """Tokenise each item in each prompt and both orders.
+
+    Raises ValueError that names the string when the tokenizer can't represent it.
+    """
+    texts = [
+        prompt + order
+        for prompt in prompts
+        for item in items
+        for order in (item.alpha, item.nonalpha)
+    ]
+    encoded = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
+    for text, ids in zip(texts, encoded, strict=True):
+        if info.unk_id is not None and info.unk_id in ids:
+            raise ValueError(
+                f"the tokenizer can't represent {text!r}: its tokens are "
+                f"{[tokenizer.id_to_token(i) for i in ids]}"
+            )
+        if len(ids) < 2:
+            raise ValueError(f"{text!r} has no token that can be scored")
+    starts = np.zeros(len(encoded) + 1, dtype=np.int64)
+    np.cumsum([len(ids) for ids in encoded], out=starts[1:])
+    return Index(
+        ids=np.fromiter((i for ids in encoded for i in ids), dtype=np.int32, count=starts[-1]),
+        starts=starts,
+        prompts=prompts,
+        items=[item.alpha for item in items],
+        tokenizer_sha256=tokenizer_sha256,
+        vocab_size=info.vocab_size,
+    )
+
+
+def save_index(index: Index, path: Path) -> None:
+    """Write an index as safetensors; texts and hashes stand in the metadata."""
+    metadata = {
+        "prompts": json.dumps(index.prompts),
+        "items": json.dumps(index.items),
+        "tokenizer_sha256": index.tokenizer_sha256,
+        "vocab_size": str(index.vocab_size),
+    }
+    with replacing(path) as temporary:
+        save_file({"ids": index.ids, "starts": index.starts}, temporary, metadata)
+
+
+def load_index(path: Path) -> Index:
+    """Read what `save_index` wrote."""
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata()
+        return Index(
+            ids=file.get_tensor("ids"),
+            starts=file.get_tensor("starts"),
+            prompts=json.loads(metadata["prompts"]),
+            items=json.loads(metadata["items"]),
+            tokenizer_sha256=metadata["tokenizer_sha256"],
+            vocab_size=int(metadata["vocab_size"]),
+        )

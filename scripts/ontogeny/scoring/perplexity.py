@@ -1,0 +1,61 @@
+"""How well a model predicts held-out text."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from ontogeny.scoring.engine import token_logprobs
+
+
+@dataclass(frozen=True)
+class Perplexity:
+    """Mean loss in nats per predicted token, its exponential, and bits per byte of the text."""
+
+    n_tokens: int
+    loss: float
+    perplexity: float
+    bits_per_byte: float
+
+
+def perplexity(
+    model: PreTrainedModel,
+    tokens: np.ndarray,
+    block_size: int,
+    max_tokens: int,
+    bytes_per_token: float,
+    batch_tokens: int,
+) -> Perplexity:
+    """Loss on the first `max_tokens` ids of a token file.
+
+    The stream is cut into consecutive blocks of `block_size`, as in training, the last one
+    shorter; each block's first token is given. `bytes_per_token` is the UTF-8 length of the text
+    over its tokens.
+    """
+    device = next(model.parameters()).device
+    stream = np.asarray(tokens[:max_tokens], dtype=np.int64)
+    whole = len(stream) // block_size * block_size
+    parts = [stream[:whole].reshape(-1, block_size), stream[None, whole:]]
+    total, count = 0.0, 0
+    with torch.inference_mode():
+        for part in parts:
+            if part.shape[1] < 2:
+                continue
+            at_once = max(1, batch_tokens // part.shape[1])
+            for first in range(0, len(part), at_once):
+                batch = torch.from_numpy(part[first : first + at_once]).to(device)
+                predicted = torch.ones_like(batch[:, 1:], dtype=torch.bool)
+                logprobs = token_logprobs(model, batch, predicted)
+                total -= float(logprobs.double().sum())
+                count += logprobs.numel()
+    if count == 0:
+        raise ValueError("the held-out text has fewer than two tokens: nothing to predict")
+    loss = total / count
+    return Perplexity(
+        n_tokens=count,
+        loss=loss,
+        perplexity=math.exp(loss),
+        bits_per_byte=loss / math.log(2) / bytes_per_token,
+    )

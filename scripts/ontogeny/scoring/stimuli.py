@@ -1,0 +1,204 @@
+"""Reading stimuli: binomials, the numbers that come with them, and the prompts they stand in.
+
+Only the standard library, so that the Snakefile can check every file before a job starts.
+"""
+
+import csv
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ontogeny.paths import project_path
+from ontogeny.study.models import BinomialsProbe, Reference
+
+
+@dataclass(frozen=True)
+class Binomial:
+    """Two words, `word1` first in the alphabet, and what is known of them.
+
+    `references` holds one number per reference of the probe, or None where it is undefined;
+    `frequency` counts both orders together, in the unit of the items file.
+    """
+
+    word1: str
+    word2: str
+    attested: bool
+    frequency: float | None
+    references: Mapping[str, float | None] = field(default_factory=dict)
+
+    @property
+    def alpha(self) -> str:
+        """The alphabetical order."""
+        return f"{self.word1} and {self.word2}"
+
+    @property
+    def nonalpha(self) -> str:
+        return f"{self.word2} and {self.word1}"
+
+
+def read_binomials(
+    path: Path, probe: BinomialsProbe, weights: Mapping[str, Mapping[str, float]]
+) -> list[Binomial]:
+    """The items of a probe, in the order of the file.
+
+    `weights` holds, for each reference that is computed from constraints, the weight of each
+    column (see `read_weights`). Raises ValueError with the file and every line that is wrong.
+    """
+    rows = list(_rows(path))
+    columns = _needed_columns(probe, weights)
+    _require_columns(path, rows, columns)
+    problems: list[str] = []
+    items: list[Binomial] = []
+    seen: dict[tuple[str, str], int] = {}
+    for line, row in rows:
+        place = f"{path}, line {line}"
+        try:
+            item = _binomial(row, probe, weights)
+            key = (item.word1.casefold(), item.word2.casefold())
+            if key in seen:
+                raise ValueError(f"{item.alpha!r} stands already on line {seen[key]}")
+        except ValueError as error:
+            problems.append(f"{place}: {error}")
+            continue
+        seen[key] = line
+        items.append(item)
+    if problems:
+        more = f"\n... and {len(problems) - 10} more" if len(problems) > 10 else ""
+        raise ValueError("\n".join(problems[:10]) + more)
+    if not items:
+        raise ValueError(f"{path}: no items below the header")
+    return items
+
+
+def read_weights(path: Path) -> dict[str, float]:
+    """Constraint weights by column, the row `intercept` included, from a CSV `column,weight`."""
+    rows = list(_rows(path))
+    _require_columns(path, rows, ["column", "weight"])
+    weights = {}
+    for line, row in rows:
+        weights[row["column"]] = _number(row, "weight", f"{path}, line {line}: ")
+    return weights
+
+
+def read_all_weights(references: Mapping[str, Reference]) -> dict[str, dict[str, float]]:
+    """`read_weights` for each reference that has weights."""
+    return {
+        name: read_weights(Path(project_path(reference.weights)))
+        for name, reference in references.items()
+        if reference.weights is not None
+    }
+
+
+def read_prompts(path: Path, at_most: int | None = None) -> list[str]:
+    """Distinct values of the column `prompt`, in the order of their first appearance."""
+    rows = list(_rows(path))
+    _require_columns(path, rows, ["prompt"])
+    prompts = list(dict.fromkeys(row["prompt"] for _, row in rows))
+    if not prompts:
+        raise ValueError(f"{path}: no prompts below the header")
+    return prompts[:at_most]
+
+
+def human_preference(row: Mapping[str, str], weights: Mapping[str, float]) -> float:
+    """Probability of the alphabetical order from constraint values.
+
+    The logistic of intercept + sum of weight x value, as in Morgan and Levy (2016).
+    """
+    log_odds = weights.get("intercept", 0.0)
+    for column, weight in weights.items():
+        if column != "intercept":
+            log_odds += weight * _number(row, column)
+    return 1.0 / (1.0 + math.exp(-log_odds))
+
+
+def _binomial(
+    row: Mapping[str, str], probe: BinomialsProbe, weights: Mapping[str, Mapping[str, float]]
+) -> Binomial:
+    word1, word2 = (row[column].strip() for column in ("Word1", "Word2"))
+    for column, word in (("Word1", word1), ("Word2", word2)):
+        if not word:
+            raise ValueError(f"{column} is empty")
+    if word1.casefold() == word2.casefold():
+        raise ValueError(f"both words are {word1!r}")
+    if word1.casefold() > word2.casefold():
+        raise ValueError(
+            f"{word1!r} comes after {word2!r} in the alphabet; preferences and references are for "
+            "the alphabetical order, so Word1 must be the earlier word"
+        )
+    flag = row[probe.attested_column].strip()
+    if flag not in ("0", "1"):
+        raise ValueError(f"{probe.attested_column} is {flag!r}, should be 1 (attested) or 0")
+    attested = flag == "1"
+    references = {}
+    for name, reference in probe.references.items():
+        if reference.attested_only and not attested:
+            references[name] = None
+        elif reference.weights is not None:
+            references[name] = human_preference(row, weights[name])
+        else:
+            references[name] = _optional_number(row, reference.column)
+    frequency = _optional_number(row, probe.frequency_column) if probe.frequency_bins else None
+    return Binomial(word1, word2, attested, frequency, references)
+
+
+def _needed_columns(probe: BinomialsProbe, weights: Mapping[str, Mapping[str, float]]) -> list[str]:
+    columns = ["Word1", "Word2", probe.attested_column]
+    if probe.frequency_bins:
+        columns.append(probe.frequency_column)
+    for name, reference in probe.references.items():
+        if reference.column is not None:
+            columns.append(reference.column)
+        else:
+            columns.extend(column for column in weights[name] if column != "intercept")
+    return list(dict.fromkeys(columns))
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Rows of a CSV with the number of the line on which each ends."""
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            for row in reader:
+                if None in row or None in row.values():
+                    raise ValueError(
+                        f"{path}, line {reader.line_num}: {len(reader.fieldnames)} columns in the "
+                        "header, but not in this row"
+                    )
+                yield reader.line_num, row
+    except FileNotFoundError:
+        raise ValueError(f"{path}: there is no such file") from None
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise ValueError(
+            f"{path}, line {line}: byte {error.object[error.start]:#04x} is not UTF-8; convert "
+            f"the file, for example with: iconv -f latin1 -t utf-8 {path} > converted.csv"
+        ) from None
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {reader.line_num}: {error}") from None
+
+
+def _require_columns(path: Path, rows: list[tuple[int, dict]], columns: list[str]) -> None:
+    if not rows:
+        raise ValueError(f"{path}: the file has no rows")
+    present = rows[0][1].keys()
+    missing = [column for column in columns if column not in present]
+    if missing:
+        raise ValueError(
+            f"{path}: column {', '.join(map(repr, missing))} is missing; there is: "
+            + ", ".join(present)
+        )
+
+
+def _number(row: Mapping[str, str], column: str, place: str = "") -> float:
+    try:
+        value = float(row[column])
+        if not math.isfinite(value):
+            raise ValueError
+    except ValueError:
+        raise ValueError(f"{place}{column} is {row[column]!r}, should be a number") from None
+    return value
+
+
+def _optional_number(row: Mapping[str, str], column: str) -> float | None:
+    return _number(row, column) if row[column].strip() else None

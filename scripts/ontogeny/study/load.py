@@ -1,0 +1,143 @@
+"""From the mapping in a config file to a checked study with all its runs."""
+
+import itertools
+from typing import Any
+
+from pydantic import ValidationError
+
+from ontogeny.study.errors import StudyError, describe, nearest
+from ontogeny.study.models import Grid, Study, ToyCorpus
+
+
+def load_study(config: dict[str, Any]) -> Study:
+    """Check a study and expand its grid: `study.runs` then holds every run by name.
+
+    Raises StudyError with one line for each problem.
+    """
+    try:
+        without_runs = Study.model_validate({**config, "runs": {}})
+    except ValidationError as error:
+        raise StudyError(describe(error, Study)) from None
+    runs, origin = _expand(without_runs.grid, config.get("runs") or {})
+    try:
+        study = Study.model_validate({**config, "runs": runs})
+    except ValidationError as error:
+        lines = describe(error, Study)
+        raise StudyError(_with_origin(line, origin) for line in lines) from None
+    problems = list(_problems(study))
+    if problems:
+        raise StudyError(problems)
+    return study
+
+
+def _expand(grid: list[Grid], named: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Runs of the grid, with the keys of `named` laid over them, and where each came from."""
+    runs: dict[str, Any] = {}
+    origin: dict[str, str] = {}
+    for position, family in enumerate(grid):
+        for choice in itertools.product(
+            family.architectures, family.corpora, family.tokenizers, family.seeds
+        ):
+            keys = dict(zip(("architecture", "corpus", "tokenizer", "seed"), choice, strict=True))
+            name = _run_name(family, keys, position)
+            if name in runs:
+                raise StudyError(
+                    [
+                        f"grid[{position}]: two runs would be named {name!r}; tell them apart in "
+                        "`name`, for example '{architecture}-{corpus}-{seed}'"
+                    ]
+                )
+            fixed = sorted(set(family.run) & set(keys))
+            if fixed:
+                raise StudyError([f"grid[{position}].run.{fixed[0]}: comes from the grid's lists"])
+            runs[name] = {**family.run, **keys}
+            origin[name] = f"grid[{position}].run"
+    if not isinstance(named, dict):
+        raise StudyError([f"runs: found {named!r}, should be a mapping from names to runs"])
+    for name, keys in named.items():
+        if name in runs and isinstance(keys, dict):
+            runs[name] = _merged(runs[name], keys)
+        else:
+            runs[name] = keys
+    return runs, origin
+
+
+def _run_name(family: Grid, keys: dict[str, Any], position: int) -> str:
+    template = family.name
+    if template is None:
+        template = "{architecture}-{corpus}"
+        template += "-{tokenizer}" if len(family.tokenizers) > 1 else ""
+        template += "-{seed}" if len(family.seeds) > 1 else ""
+    try:
+        return template.format(**keys)
+    except (KeyError, IndexError, ValueError):
+        raise StudyError(
+            [
+                f"grid[{position}].name: {template!r} may only use {{architecture}}, {{corpus}}, "
+                "{tokenizer} and {seed}"
+            ]
+        ) from None
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`base` with the keys of `over`; mappings in both are merged, and one budget replaces the
+    other."""
+    result = dict(base)
+    if "tokens" in over or "steps" in over:
+        result.pop("tokens", None)
+        result.pop("steps", None)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = _merged(result[key], value) if both else value
+    return result
+
+
+def _with_origin(line: str, origin: dict[str, str]) -> str:
+    """Tell that a run with an error comes from the grid, where the person has to look."""
+    for name, place in origin.items():
+        if line.startswith((f"runs.{name}.", f"runs.{name}:")):
+            return f"{line} (this run comes from {place})"
+    return line
+
+
+def _problems(study: Study):
+    """What only shows when sections are seen together."""
+    if not study.runs:
+        yield "runs: the study trains nothing; give `runs` or a `grid`"
+    for name, run in study.runs.items():
+        for key, defined in (
+            ("corpus", study.corpora),
+            ("tokenizer", study.tokenizers),
+            ("architecture", study.architectures),
+        ):
+            value = getattr(run, key)
+            if value not in defined:
+                yield f"runs.{name}: {key} {value!r} is not defined; {nearest(value, defined)}"
+        architecture = study.architectures.get(run.architecture)
+        positions = architecture.positions() if architecture else None
+        if positions is not None and run.block_size > positions:
+            yield (
+                f"runs.{name}.block_size: {run.block_size} tokens do not fit into the {positions} "
+                f"positions of architecture {run.architecture!r}; shorten the blocks or raise its "
+                "max_position_embeddings"
+            )
+    for name, tokenizer in study.tokenizers.items():
+        corpus = getattr(tokenizer, "corpus", None)
+        if corpus is not None and corpus not in study.corpora:
+            yield (
+                f"tokenizers.{name}: corpus {corpus!r} is not defined; "
+                f"{nearest(corpus, study.corpora)}"
+            )
+    for name, probe in study.probes.items():
+        corpus = getattr(probe, "items_from", None) or getattr(probe, "corpus", None)
+        if corpus is None:
+            continue
+        if corpus not in study.corpora:
+            yield (
+                f"probes.{name}: corpus {corpus!r} is not defined; {nearest(corpus, study.corpora)}"
+            )
+        elif probe.type == "binomials" and not isinstance(study.corpora[corpus], ToyCorpus):
+            yield (
+                f"probes.{name}.items_from: corpus {corpus!r} is not in the toy language, so it "
+                "has no binomials of its own; give a file in `items`"
+            )

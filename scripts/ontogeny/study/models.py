@@ -1,0 +1,427 @@
+"""What a study file may say: one pydantic model per section, one described field per key.
+
+The field descriptions are the documentation: `docs/config.md` and `schema.json` are made from
+them (`python scripts/document_config.py`), and a test fails when either has drifted.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from ontogeny.study import schedule
+
+NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]*$"
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=100)]
+Count = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Section(BaseModel):
+    """A part of a study file. Unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+# ---------------------------------------------------------------------------- corpora
+
+
+class Holdout(Section):
+    """Documents that are kept from training and from the tokenizer, to measure perplexity on."""
+
+    share: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        0.01, description="Share of the documents, drawn at random."
+    )
+    max_documents: Count | None = Field(None, description="Draw at most this many documents.")
+    seed: int = Field(0, ge=0, description="Seed of the draw.")
+
+
+class CorpusBase(Section):
+    holdout: Holdout = Field(
+        Holdout(),
+        description="How held-out documents are drawn where the source has no split of its own.",
+    )
+    deduplicate: bool = Field(
+        True,
+        description="Keep the first of several identical documents, and drop from training what "
+        "is also held out. Turn it off where repeated short lines belong to the text, as in "
+        "transcribed dialogue.",
+    )
+
+
+class ToyCorpus(CorpusBase):
+    """Stories in the built-in toy language, whose true order preferences are known."""
+
+    source: Literal["toy"]
+    language_seed: int = Field(
+        1, ge=0, description="Seed of the language: its binomials and their true preferences."
+    )
+    seed: int = Field(0, ge=0, description="Seed of the stories.")
+    words: Count = Field(description="Length of the corpus in words.")
+
+
+class FilesCorpus(CorpusBase):
+    """Text, jsonl or parquet files on this machine, also compressed (.gz, .zst)."""
+
+    source: Literal["files"]
+    files: list[str] = Field(
+        min_length=1,
+        description="Paths or glob patterns, relative to the project's folder; read in sorted "
+        "order of the names.",
+    )
+    validation_files: list[str] = Field(
+        [], description="Held-out files. Where given, no documents are drawn from `files`."
+    )
+    documents: Literal["line", "paragraph", "file"] = Field(
+        "line",
+        description="What is one document in a text file: each line, each block of lines between "
+        "empty lines, or the whole file.",
+    )
+    text_column: str = Field("text", description="Column of the text in jsonl and parquet files.")
+
+
+class HubCorpus(CorpusBase):
+    """A dataset of the Hugging Face Hub, or a local folder that `datasets` can load."""
+
+    source: Literal["hub"]
+    dataset: str = Field(description="Name on the Hub (`owner/name`), or a local folder.")
+    name: str | None = Field(None, description="Configuration of the dataset.")
+    revision: str | None = Field(None, description="Branch, tag or commit; fixes the content.")
+    split: str = Field("train", description="Split to train on.")
+    validation_split: str | None = Field(
+        None, description="Held-out split. Where given, no documents are drawn from `split`."
+    )
+    text_column: str = Field("text", description="Column of the text.")
+    streaming: bool = Field(
+        False, description="Read over the network without keeping a copy, for large datasets."
+    )
+
+
+Corpus = Annotated[ToyCorpus | FilesCorpus | HubCorpus, Field(discriminator="source")]
+
+
+# ---------------------------------------------------------------------------- tokenizers
+
+
+class BpeTokenizer(Section):
+    """Byte-level byte-pair encoding, trained on a corpus: no text is out of its vocabulary."""
+
+    type: Literal["bpe"]
+    corpus: Name = Field(description="Corpus whose training documents it is trained on.")
+    vocab_size: int = Field(8192, ge=260, description="Entries, special tokens included.")
+    min_frequency: Count = Field(2, description="A merge must occur at least this often.")
+    lowercase: bool = Field(True, description="Lowercase all text first.")
+    prefix_space: bool = Field(
+        True, description="Treat a text's first word like one after a space."
+    )
+    bos: bool = Field(
+        True,
+        description="Put `<s>` before each document and each scored string. Without it the first "
+        "token of a scored string has no probability and is not scored.",
+    )
+
+
+class CharacterTokenizer(Section):
+    """One token per character of the corpus."""
+
+    type: Literal["characters"]
+    corpus: Name = Field(description="Corpus whose training documents give the characters.")
+    lowercase: bool = Field(False, description="Lowercase all text first.")
+    bos: bool = Field(True, description="Put `<s>` before each document and each scored string.")
+
+
+class PretrainedTokenizer(Section):
+    """A tokenizer that exists: a folder, or a model's name on the Hub."""
+
+    type: Literal["pretrained"]
+    path: str = Field(description="Folder with a `tokenizer.json`, or `owner/name` on the Hub.")
+    revision: str | None = Field(None, description="Branch, tag or commit on the Hub.")
+    bos: bool = Field(
+        True,
+        description="Put its beginning-of-sequence token before each document and each scored "
+        "string; an error if it has none.",
+    )
+
+
+Tokenizer = Annotated[
+    BpeTokenizer | CharacterTokenizer | PretrainedTokenizer, Field(discriminator="type")
+]
+
+
+# ---------------------------------------------------------------------------- architectures
+
+
+class Architecture(Section):
+    """A model's shape, as a `transformers` configuration."""
+
+    model_type: Name = Field(
+        description="The configuration's `model_type`: `opt`, `llama`, `gpt2`, `gpt_neox` ..."
+    )
+    config: dict[str, Any] = Field(
+        {},
+        description="Overrides of that configuration's defaults (`hidden_size` ...). Vocabulary "
+        "and special tokens come from the run's tokenizer.",
+    )
+
+    @model_validator(mode="after")
+    def leave_the_vocabulary_to_the_tokenizer(self) -> "Architecture":
+        for key in ("vocab_size", "bos_token_id", "eos_token_id", "pad_token_id"):
+            if key in self.config:
+                raise ValueError(f"`{key}` comes from the run's tokenizer; remove it here")
+        return self
+
+    def positions(self) -> int | None:
+        """The longest input, where `config` states it."""
+        return self.config.get("max_position_embeddings", self.config.get("n_positions"))
+
+
+# ---------------------------------------------------------------------------- probes
+
+
+class Reference(Section):
+    """Something that the models' preferences are compared with, one number per item.
+
+    Exactly one of `column` and `weights`.
+    """
+
+    column: str | None = Field(None, description="Column of the items file.")
+    weights: str | None = Field(
+        None,
+        description="CSV of constraint weights (`column,weight`; the row `intercept`); the "
+        "reference is their logistic, the probability of the alphabetical order.",
+    )
+    midpoint: float = Field(
+        0.5,
+        description="The value that prefers neither order: 0.5 for a probability, 0 for a log "
+        "odds. Accuracy is agreement on the side of it.",
+    )
+    attested_only: bool = Field(
+        False, description="Undefined for nonce items, as a relative frequency is."
+    )
+
+    @model_validator(mode="after")
+    def has_one_source(self) -> "Reference":
+        if (self.column is None) == (self.weights is None):
+            raise ValueError("give either `column` or `weights`")
+        return self
+
+
+class BinomialsProbe(Section):
+    """Preference between the two orders of "X and Y", summed over the whole string, in prompts.
+
+    Exactly one of `items` and `items_from`.
+    """
+
+    type: Literal["binomials"]
+    items: str | None = Field(
+        None,
+        description="CSV with a row per binomial: `Word1`, `Word2` (alphabetical), and the "
+        "columns named below.",
+    )
+    items_from: Name | None = Field(
+        None, description="The toy corpus whose language's binomials are the items."
+    )
+    prompts: str = Field(
+        "data/prompts/prompts.csv",
+        description="The contexts: the distinct values of the column `prompt` of a CSV, such as "
+        "the list that ships or a published score file.",
+    )
+    max_prompts: Count | None = Field(None, description="Use only the first so many prompts.")
+    attested_column: str = Field(
+        "Attested", description="Column that tells attested (1) from nonce items (0)."
+    )
+    frequency_column: str = Field(
+        "OverallFreq", description="Column of how often the item occurs, both orders together."
+    )
+    frequency_bins: int = Field(
+        3,
+        ge=0,
+        description="Attested items are also reported in so many groups of equal size, from the "
+        "rarest to the most frequent; 0 for none.",
+    )
+    references: dict[Name, Reference] = Field(
+        min_length=1, description="What preferences are compared with."
+    )
+
+    @model_validator(mode="after")
+    def has_one_source(self) -> "BinomialsProbe":
+        if (self.items is None) == (self.items_from is None):
+            raise ValueError("give either `items` or `items_from`")
+        return self
+
+
+class PerplexityProbe(Section):
+    """How well a checkpoint predicts held-out text."""
+
+    type: Literal["perplexity"]
+    corpus: Name | None = Field(
+        None, description="Corpus whose held-out documents are read; by default the run's own."
+    )
+    max_tokens: Count = Field(100_000, description="Read at most so many tokens.")
+
+
+Probe = Annotated[BinomialsProbe | PerplexityProbe, Field(discriminator="type")]
+
+
+# ---------------------------------------------------------------------------- runs
+
+
+class Optimizer(Section):
+    """AdamW and its learning rate. Weight decay acts on matrices only."""
+
+    lr: Annotated[float, Field(gt=0)] = Field(3e-4, description="Peak learning rate.")
+    schedule: Literal["linear", "cosine", "constant"] = Field(
+        "linear", description="Shape of the decay after warm-up, down to `min_lr_share`."
+    )
+    warmup_share: Share = Field(0.05, description="Warm-up as a share of the run's steps.")
+    warmup_tokens: int | None = Field(
+        None, ge=0, description="Warm-up in tokens; takes the place of `warmup_share`."
+    )
+    min_lr_share: Share = Field(0.0, description="Final learning rate as a share of the peak.")
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    epsilon: Annotated[float, Field(gt=0)] = 1e-8
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    max_grad_norm: Annotated[float, Field(gt=0)] | None = Field(
+        1.0, description="Gradients are scaled down to this norm; null for no limit."
+    )
+
+
+class Checkpoints(Section):
+    """Which steps are kept: the union of all that is given, step 0 and the last step."""
+
+    every_tokens: Count | None = Field(
+        None, description="One each so many tokens, rounded down to whole steps."
+    )
+    every_steps: Count | None = Field(None, description="One each so many steps.")
+    log2: bool | Count = Field(
+        False, description="Steps 1, 2, 4, 8 ...: `true` to the end, a number up to that step."
+    )
+    per_octave: Count | None = Field(
+        None, description="So many, evenly spaced, between each power of two and the next."
+    )
+    at: list[Annotated[int, Field(ge=0)]] = Field([], description="These steps.")
+    per_segment: Count = Field(
+        40,
+        description="Checkpoints that one job trains and one job scores. A killed job loses at "
+        "most the segment that it was on.",
+    )
+
+
+class Run(Section):
+    """One training: corpus x tokenizer x architecture x seed x optimizer x budget.
+
+    Exactly one of `tokens` and `steps`.
+    """
+
+    corpus: Name = Field(description="Name under `corpora`.")
+    tokenizer: Name = Field(description="Name under `tokenizers`.")
+    architecture: Name = Field(description="Name under `architectures`.")
+    seed: int = Field(0, ge=0, description="Seed of the weights, of dropout and of the order.")
+    tokens: Count | None = Field(
+        None, description="Budget in tokens; the part of it that fills whole steps is trained."
+    )
+    steps: Count | None = Field(None, description="Budget in steps.")
+    block_size: Annotated[int, Field(ge=2)] = Field(description="Tokens in one training sequence.")
+    batch_size: Count = Field(
+        description="Sequences in one step, whatever the number of GPUs or the micro-batch."
+    )
+    shuffle: bool = Field(
+        True, description="A new random order of the blocks in each epoch; false: corpus order."
+    )
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="bf16: autocast, with weights kept in fp32."
+    )
+    optimizer: Optimizer = Field(Optimizer(), description="AdamW and its learning rate.")
+    checkpoints: Checkpoints = Field(Checkpoints(per_octave=1), description="Which steps are kept.")
+
+    @model_validator(mode="after")
+    def has_one_budget(self) -> "Run":
+        if (self.tokens is None) == (self.steps is None):
+            raise ValueError("give the budget as either `tokens` or `steps`")
+        if self.last_step == 0:
+            raise ValueError(
+                f"a budget of {self.tokens:,} tokens is less than one step: block_size "
+                f"{self.block_size} x batch_size {self.batch_size} = {self.tokens_per_step:,} "
+                "tokens"
+            )
+        late = [step for step in self.checkpoints.at if step > self.last_step]
+        if late:
+            raise ValueError(f"checkpoints.at {late}: the run ends at step {self.last_step}")
+        return self
+
+    @property
+    def tokens_per_step(self) -> int:
+        return self.block_size * self.batch_size
+
+    @property
+    def last_step(self) -> int:
+        return self.steps or schedule.total_steps(self.tokens, self.tokens_per_step)
+
+    def checkpoint_steps(self) -> list[int]:
+        """Sorted steps of the run's checkpoints, from 0 to the last step."""
+        kept = self.checkpoints.model_dump(exclude={"per_segment"})
+        return schedule.checkpoint_steps(self.last_step, self.tokens_per_step, **kept)
+
+    def segments(self) -> list[schedule.Segment]:
+        return schedule.segments(self.checkpoint_steps(), self.checkpoints.per_segment)
+
+
+class Grid(Section):
+    """Runs over all combinations of the lists, alike in everything else."""
+
+    corpora: list[Name] = Field(min_length=1, description="Names under `corpora`.")
+    architectures: list[Name] = Field(min_length=1, description="Names under `architectures`.")
+    tokenizers: list[Name] = Field(min_length=1, description="Names under `tokenizers`.")
+    seeds: list[Annotated[int, Field(ge=0)]] = Field([0], min_length=1, description="Seeds.")
+    name: str | None = Field(
+        None,
+        description="The runs' names, from `{corpus}`, `{architecture}`, `{tokenizer}` and "
+        "`{seed}`. By default `{architecture}-{corpus}`, with tokenizer and seed where there are "
+        "several.",
+    )
+    run: dict[str, Any] = Field(
+        description="All else that these runs share: any key of a run (see `runs`)."
+    )
+
+
+# ---------------------------------------------------------------------------- resources
+
+
+class Resources(Section):
+    """What one job of a stage may use. Never part of a result: a change remakes nothing."""
+
+    threads: Count = Field(1, description="CPU threads.")
+    gpu: int = Field(0, ge=0, description="GPUs; 0 trains or scores on the CPU.")
+    mem_mb: Count = Field(4000, description="Memory in MB, for the cluster.")
+    runtime: Count = Field(240, description="Minutes, for the cluster.")
+    batch_tokens: Count = Field(
+        16384, description="Tokens in one forward pass; what fits into memory."
+    )
+
+
+class Stages(Section):
+    """Resources of each stage."""
+
+    corpus: Resources = Resources(threads=2)
+    train: Resources = Resources()
+    score: Resources = Resources()
+    analysis: Resources = Resources()
+
+
+class Study(Section):
+    """One config file: what is trained, on what, measured how."""
+
+    study: Name = Field(description="Name of the study; its files are in `results/<study>/`.")
+    corpora: dict[Name, Corpus] = Field(min_length=1, description="Named sources of documents.")
+    tokenizers: dict[Name, Tokenizer] = Field(min_length=1, description="Named tokenizers.")
+    architectures: dict[Name, Architecture] = Field(min_length=1, description="Named model shapes.")
+    probes: dict[Name, Probe] = Field(
+        {}, description="Stimuli that each checkpoint of each run is scored on."
+    )
+    grid: list[Grid] = Field([], description="Families of runs.")
+    runs: dict[Name, Run] = Field(
+        {},
+        description="Runs by name. A run of the grid may be named here too, to change some of "
+        "its keys.",
+    )
+    resources: Stages = Field(Stages(), description="What jobs may use, by stage.")

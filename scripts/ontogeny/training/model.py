@@ -1,0 +1,106 @@
+"""Models: a new one from a study's architecture, and checkpoints as plain `transformers` folders."""
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, PreTrainedModel
+
+from ontogeny.corpus.tokenizer import TokenizerInfo
+from ontogeny.files import replacing, write_text
+from ontogeny.study.errors import nearest
+from ontogeny.study.models import Architecture
+
+
+def new_model(
+    architecture: Architecture, tokenizer: TokenizerInfo, block_size: int, seed: int
+) -> PreTrainedModel:
+    """A model with the library's own initialisation, drawn from `seed`, in fp32 on the CPU.
+
+    Raises ValueError for an unknown model type, a key that its configuration does not have, or
+    fewer positions than `block_size`.
+    """
+    config = model_config(architecture, tokenizer)
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is not None and positions < block_size:
+        raise ValueError(
+            f"blocks of {block_size} tokens do not fit into the {positions} positions of the "
+            f"{architecture.model_type} model; shorten block_size or raise its "
+            "max_position_embeddings"
+        )
+    torch.manual_seed(seed)
+    return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+
+
+def model_config(architecture: Architecture, tokenizer: TokenizerInfo) -> AutoConfig:
+    """The `transformers` configuration of an architecture, for a tokenizer's vocabulary."""
+    kind = architecture.model_type
+    if kind not in CONFIG_MAPPING:
+        raise ValueError(f"model_type {kind!r} is not known; {nearest(kind, CONFIG_MAPPING)}")
+    default = CONFIG_MAPPING[kind]()
+    known = set(default.to_dict()) | set(default.attribute_map)
+    for key in architecture.config:
+        if key not in known:
+            raise ValueError(f"{kind} models have no setting {key!r}; {nearest(key, known)}")
+    return AutoConfig.for_model(
+        kind,
+        **{
+            **architecture.config,
+            "vocab_size": tokenizer.vocab_size,
+            "bos_token_id": tokenizer.bos_id,
+            "eos_token_id": tokenizer.eos_id,
+            "pad_token_id": tokenizer.pad_id,
+            "use_cache": False,
+        },
+    )
+
+
+def save_checkpoint(model: PreTrainedModel, weights: Path, config: Path) -> None:
+    """Write `model.safetensors` and `config.json`, loadable by `from_pretrained`.
+
+    A tied matrix is written once; `transformers` ties it again when it loads.
+    """
+    model.config.architectures = [type(model).__name__]
+    model.config.dtype = torch.float32
+    write_text(config, model.config.to_json_string())
+    with replacing(weights) as temporary:
+        save_file(named_weights(model), temporary, metadata={"format": "pt"})
+
+
+def load_weights(model: PreTrainedModel, weights: Path) -> None:
+    """Copy a checkpoint's weights into a live model of the same shape.
+
+    Raises ValueError that names the file and the first tensor that is missing, left over, of
+    another shape, or not finite.
+    """
+    target = named_weights(model)
+    try:
+        with safe_open(weights, framework="pt") as file:
+            names = set(file.keys())
+            if names != set(target):
+                odd = sorted(names ^ set(target))[0]
+                where = "is not in the model" if odd in names else "is missing"
+                raise ValueError(f"{weights}: tensor {odd!r} {where}")
+            for name, tensor in target.items():
+                read = file.get_tensor(name)
+                if read.shape != tensor.shape:
+                    raise ValueError(
+                        f"{weights}: tensor {name!r} has shape {tuple(read.shape)}, the model "
+                        f"{tuple(tensor.shape)}"
+                    )
+                if not torch.isfinite(read).all():
+                    raise ValueError(f"{weights}: tensor {name!r} holds NaN or infinity")
+                tensor.copy_(read)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(
+            f"{weights}: is missing, damaged or cut short ({error}); remove it to make it again"
+        ) from None
+
+
+def named_weights(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """Parameters and saved buffers by name, each tensor once, sharing the model's memory."""
+    weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    kept = model.state_dict(keep_vars=True)
+    weights.update((name, buffer) for name, buffer in model.named_buffers() if name in kept)
+    return weights

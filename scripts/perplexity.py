@@ -1,0 +1,35 @@
+"""Gather a run's held-out perplexity over its checkpoints into one table."""
+
+import argparse
+from pathlib import Path
+
+import polars as pl
+
+from ontogeny.command import run as run_command
+from ontogeny.files import replacing
+from ontogeny.paths import Paths
+from ontogeny.study.models import Run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study-folder", required=True, help="results/<study>")
+    parser.add_argument("--name", required=True, help="name of the run")
+    parser.add_argument("--run", required=True, help="the run as JSON, as in a study")
+    parser.add_argument("--probes", nargs="+", required=True, help="names of perplexity probes")
+    parser.add_argument("--output", type=Path, required=True, help="the table (CSV)")
+    args = parser.parse_args()
+    paths = Paths(args.study_folder)
+    steps = Run.model_validate_json(args.run).checkpoint_steps()
+    tables = [
+        pl.read_csv([paths.scores(probe, args.name, step) for step in steps])
+        .rename({"model": "run"})
+        .insert_column(4, pl.lit(probe).alias("probe"))
+        for probe in args.probes
+    ]
+    with replacing(args.output) as temporary:
+        pl.concat(tables).sort("tokens", maintain_order=True).write_csv(temporary)
+
+
+if __name__ == "__main__":
+    run_command(main)
