@@ -1,7 +1,7 @@
 """What a study file may say: one pydantic model per section, one described field per key.
 
-The field descriptions are the documentation: `docs/config.md` and `schema.json` are made from
-them (`python scripts/document_config.py`), and a test fails when either has drifted.
+The field descriptions are the documentation: `docs/config.md` and `docs/study.schema.json` are made
+from them (`python scripts/document_config.py`), and a test fails when either has drifted.
 """
 
 from typing import Annotated, Any, Literal
@@ -51,7 +51,7 @@ class CorpusBase(Section):
 class ToyCorpus(CorpusBase):
     """Stories in the built-in toy language, whose true order preferences are known."""
 
-    source: Literal["toy"]
+    source: Literal["toy"] = Field(description="`toy`")
     language_seed: int = Field(
         1, ge=0, description="Seed of the language: its binomials and their true preferences."
     )
@@ -62,7 +62,7 @@ class ToyCorpus(CorpusBase):
 class FilesCorpus(CorpusBase):
     """Text, jsonl or parquet files on this machine, also compressed (.gz, .zst)."""
 
-    source: Literal["files"]
+    source: Literal["files"] = Field(description="`files`")
     files: list[str] = Field(
         min_length=1,
         description="Paths or glob patterns, relative to the project's folder; read in sorted "
@@ -82,7 +82,7 @@ class FilesCorpus(CorpusBase):
 class HubCorpus(CorpusBase):
     """A dataset of the Hugging Face Hub, or a local folder that `datasets` can load."""
 
-    source: Literal["hub"]
+    source: Literal["hub"] = Field(description="`hub`")
     dataset: str = Field(description="Name on the Hub (`owner/name`), or a local folder.")
     name: str | None = Field(None, description="Configuration of the dataset.")
     revision: str | None = Field(None, description="Branch, tag or commit; fixes the content.")
@@ -105,7 +105,7 @@ Corpus = Annotated[ToyCorpus | FilesCorpus | HubCorpus, Field(discriminator="sou
 class BpeTokenizer(Section):
     """Byte-level byte-pair encoding, trained on a corpus: no text is out of its vocabulary."""
 
-    type: Literal["bpe"]
+    type: Literal["bpe"] = Field(description="`bpe`")
     corpus: Name = Field(description="Corpus whose training documents it is trained on.")
     vocab_size: int = Field(8192, ge=260, description="Entries, special tokens included.")
     min_frequency: Count = Field(2, description="A merge must occur at least this often.")
@@ -123,7 +123,7 @@ class BpeTokenizer(Section):
 class CharacterTokenizer(Section):
     """One token per character of the corpus."""
 
-    type: Literal["characters"]
+    type: Literal["characters"] = Field(description="`characters`")
     corpus: Name = Field(description="Corpus whose training documents give the characters.")
     lowercase: bool = Field(False, description="Lowercase all text first.")
     bos: bool = Field(True, description="Put `<s>` before each document and each scored string.")
@@ -132,7 +132,7 @@ class CharacterTokenizer(Section):
 class PretrainedTokenizer(Section):
     """A tokenizer that exists: a folder, or a model's name on the Hub."""
 
-    type: Literal["pretrained"]
+    type: Literal["pretrained"] = Field(description="`pretrained`")
     path: str = Field(description="Folder with a `tokenizer.json`, or `owner/name` on the Hub.")
     revision: str | None = Field(None, description="Branch, tag or commit on the Hub.")
     bos: bool = Field(
@@ -211,7 +211,7 @@ class BinomialsProbe(Section):
     Exactly one of `items` and `items_from`.
     """
 
-    type: Literal["binomials"]
+    type: Literal["binomials"] = Field(description="`binomials`")
     items: str | None = Field(
         None,
         description="CSV with a row per binomial: `Word1`, `Word2` (alphabetical), and the "
@@ -252,7 +252,7 @@ class BinomialsProbe(Section):
 class PerplexityProbe(Section):
     """How well a checkpoint predicts held-out text."""
 
-    type: Literal["perplexity"]
+    type: Literal["perplexity"] = Field(description="`perplexity`")
     corpus: Name | None = Field(
         None, description="Corpus whose held-out documents are read; by default the run's own."
     )
@@ -277,10 +277,16 @@ class Optimizer(Section):
         None, ge=0, description="Warm-up in tokens; takes the place of `warmup_share`."
     )
     min_lr_share: Share = Field(0.0, description="Final learning rate as a share of the peak.")
-    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
-    epsilon: Annotated[float, Field(gt=0)] = 1e-8
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    beta1: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="Decay of the mean.")
+    beta2: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.999, description="Decay of the mean square."
+    )
+    epsilon: Annotated[float, Field(gt=0)] = Field(
+        1e-8, description="Added to the root of the mean square."
+    )
+    weight_decay: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="Decoupled weight decay."
+    )
     max_grad_norm: Annotated[float, Field(gt=0)] | None = Field(
         1.0, description="Gradients are scaled down to this norm; null for no limit."
     )
@@ -402,10 +408,10 @@ class Resources(Section):
 class Stages(Section):
     """Resources of each stage."""
 
-    corpus: Resources = Resources(threads=2)
-    train: Resources = Resources()
-    score: Resources = Resources()
-    analysis: Resources = Resources()
+    corpus: Resources = Field(Resources(threads=2), description="Corpora, tokenizers, tokens.")
+    train: Resources = Field(Resources(), description="Training of one segment.")
+    score: Resources = Field(Resources(), description="Scoring of one segment.")
+    analysis: Resources = Field(Resources(), description="Tables.")
 
 
 class Study(Section):

@@ -1,0 +1,83 @@
+"""The page and the JSON schema of a study file, made from the models' descriptions."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from ontogeny.study import models
+from ontogeny.study.models import Study
+
+HEAD = """# Every key of a study file
+
+A study is one YAML file: `config.yaml` is the default one, others are chosen with
+`snakemake --configfile FILE`. Keys that have a default may be left out; unknown keys are errors.
+Names are lowercase letters, digits, `.`, `_` and `-`. Relative paths are relative to the project's
+folder. This page is made from the code (`python scripts/document_config.py`).
+"""
+
+PLACES: list[tuple[str, list[type[BaseModel]]]] = [
+    ("the file", [Study]),
+    (
+        "`corpora.NAME`",
+        [models.ToyCorpus, models.FilesCorpus, models.HubCorpus],
+    ),
+    ("`corpora.NAME.holdout`", [models.Holdout]),
+    (
+        "`tokenizers.NAME`",
+        [models.BpeTokenizer, models.CharacterTokenizer, models.PretrainedTokenizer],
+    ),
+    ("`architectures.NAME`", [models.Architecture]),
+    ("`probes.NAME`", [models.BinomialsProbe, models.PerplexityProbe]),
+    ("`probes.NAME.references.NAME`", [models.Reference]),
+    ("`grid[]`", [models.Grid]),
+    ("`runs.NAME`", [models.Run]),
+    ("`runs.NAME.optimizer`", [models.Optimizer]),
+    ("`runs.NAME.checkpoints`", [models.Checkpoints]),
+    ("`resources`", [models.Stages]),
+    ("`resources.STAGE`", [models.Resources]),
+]
+
+
+def schema_text() -> str:
+    """JSON schema of a study file, for editors."""
+    return json.dumps(Study.model_json_schema(), indent=2) + "\n"
+
+
+def page_text() -> str:
+    """The Markdown page: a table of keys for each section of a study file."""
+    return HEAD + "".join(_sections())
+
+
+def _sections() -> Iterator[str]:
+    for place, sections in PLACES:
+        yield f"\n## {place[0].upper()}{place[1:]}\n"
+        for section in sections:
+            text = re.sub(r"\s+", " ", section.__doc__ or "").strip()
+            if len(sections) > 1:
+                kind = section.model_fields.get("source") or section.model_fields["type"]
+                key = "source" if "source" in section.model_fields else "type"
+                yield f"\n### `{key}: {get_args(kind.annotation)[0]}`\n"
+            yield f"\n{text}\n\n| key | default | what it is |\n|---|---|---|\n"
+            for name, field in section.model_fields.items():
+                yield f"| `{name}` | {_default(field.default)} | {_cell(field.description)} |\n"
+
+
+def _default(value: Any) -> str:
+    if value is PydanticUndefined:
+        return "*required*"
+    if value is None:
+        return ""
+    if isinstance(value, BaseModel):
+        changed = value.model_dump(exclude_defaults=True)
+        return f"`{json.dumps(changed)}`" if changed else "the defaults below"
+    return f"`{json.dumps(value)}`"
+
+
+def _cell(text: str | None) -> str:
+    if not text:
+        raise ValueError("every key of a study needs a description")
+    return text.replace("|", "\\|").replace("\n", " ")
