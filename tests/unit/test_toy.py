@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from ontogeny.corpus import toy
+from ontogeny.corpus import toy, toy_pairs
 
 FOLDER = Path(__file__).parents[2] / "data" / "toy"
 WORDS = 1_000_000
@@ -147,13 +147,13 @@ def test_nonce_pairs_are_never_joined_but_their_words_are_common(language, coord
 def test_novel_pairs_follow_the_constraints_alone(language, coordinations):
     """Over all pairs that are no item: the share of the order that the constraints favour."""
     settings = planted()
-    lexicon = toy.read_lexicon(FOLDER, settings, np.random.default_rng(language.seed))
+    lexicon = toy_pairs.read_lexicon(FOLDER, settings, np.random.default_rng(language.seed))
     listed = {frozenset((item.word1, item.word2)) for item in language.items}
     favoured = expected = variance = 0.0
     for (a, b), n in coordinations.items():
         if a in lexicon and b in lexicon and frozenset((a, b)) not in listed:
-            values = toy.constraint_values(lexicon[a], lexicon[b], settings["constraints"])
-            p = toy.logistic(
+            values = toy_pairs.constraint_values(lexicon[a], lexicon[b], settings["constraints"])
+            p = toy_pairs.logistic(
                 sum(c["weight"] * values[k] for k, c in settings["constraints"].items())
             )
             favoured += n * (p > 0.5)
