@@ -38,7 +38,7 @@ except StudyError as error:
 P = Paths(f"results/{study.study}")
 
 # Jobs use the Python that runs Snakemake, also when its environment is not activated.
-os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+os.environ.update(PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.getenv('PATH', '')}")
 
 
 include: "rules/common.smk"

@@ -2,18 +2,12 @@
 
 
 rule correlations:
-    message:
-        "Correlations of {wildcards.run}"
     input:
         scores=scores_of(BINOMIALS),
         stimuli=[items_of(probe) for probe in BINOMIALS.values()],
         weights=[file for probe in BINOMIALS.values() for file in weights_of(probe)],
     output:
         P.run_table("{run}", "correlations"),
-    params:
-        run=run_spec,
-        probes=probe_arguments(),
-        folder=P.root,
     log:
         P.log("correlations/{run}"),
     benchmark:
@@ -23,14 +17,19 @@ rule correlations:
     resources:
         mem_mb=ANALYSIS.mem_mb,
         runtime=ANALYSIS.runtime,
+    params:
+        script=f"{SCRIPTS}/correlations.py",
+        run=run_spec,
+        probes=probe_arguments(),
+        folder=lambda wildcards: P.root,
+    message:
+        "Correlations of {wildcards.run}"
     shell:
-        "python {SCRIPTS}/correlations.py --study-folder {params.folder} --name {wildcards.run}"
+        "python {params.script} --study-folder {params.folder} --name {wildcards.run}"
         " --run {params.run:q} {params.probes} --output {output} 2>&1 | tee {log}"
 
 
 rule losses:
-    message:
-        "Loss curve of {wildcards.run}"
     input:
         lambda wildcards: [
             P.segment(wildcards.run, segment.number, "losses.csv")
@@ -44,29 +43,34 @@ rule losses:
         P.benchmark("losses/{run}")
     conda:
         ENVIRONMENT
+    params:
+        script=f"{SCRIPTS}/losses.py",
+    message:
+        "Loss curve of {wildcards.run}"
     shell:
-        "python {SCRIPTS}/losses.py --segments {input} --output {output} 2>&1 | tee {log}"
+        "python {params.script} --segments {input} --output {output} 2>&1 | tee {log}"
 
 
 rule perplexity:
-    message:
-        "Perplexity of {wildcards.run}"
     input:
         scores_of(PERPLEXITY),
     output:
         P.run_table("{run}", "perplexity"),
-    params:
-        run=run_spec,
-        probes=list(PERPLEXITY),
-        folder=P.root,
     log:
         P.log("perplexity/{run}"),
     benchmark:
         P.benchmark("perplexity/{run}")
     conda:
         ENVIRONMENT
+    params:
+        script=f"{SCRIPTS}/perplexity.py",
+        run=run_spec,
+        probes=list(PERPLEXITY),
+        folder=lambda wildcards: P.root,
+    message:
+        "Perplexity of {wildcards.run}"
     shell:
-        "python {SCRIPTS}/perplexity.py --study-folder {params.folder} --name {wildcards.run}"
+        "python {params.script} --study-folder {params.folder} --name {wildcards.run}"
         " --run {params.run:q} --probes {params.probes} --output {output} 2>&1 | tee {log}"
 
 
@@ -75,5 +79,7 @@ rule tables:
         expand(
             P.run_table("{run}", "{table}"),
             run=study.runs,
-            table=["losses"] + ["correlations"] * bool(BINOMIALS) + ["perplexity"] * bool(PERPLEXITY),
+            table=["losses"]
+            + ["correlations"] * bool(BINOMIALS)
+            + ["perplexity"] * bool(PERPLEXITY),
         ),

@@ -1,6 +1,7 @@
 # What several stages use: wildcards, specs as JSON, and which files belong to which name.
 
 import re
+from shlex import quote
 
 
 def any_of(names):
@@ -132,7 +133,7 @@ def perplexity_arguments(wildcards):
     """For score.py: each perplexity probe with its settings and the folder of its tokens."""
     tokenizer = study.runs[wildcards.run].tokenizer
     return [
-        f"--perplexity {name} '{spec(PERPLEXITY[name])}' {corpus} "
+        f"--perplexity {name} {quote(spec(PERPLEXITY[name]))} {corpus} "
         + P.tokens(corpus, tokenizer, "").rstrip("/")
         for name, corpus in perplexity_corpora(wildcards.run).items()
     ]
@@ -164,4 +165,7 @@ def scores_of(probes):
 
 def probe_arguments():
     """For correlations.py: each binomials probe with its settings and items."""
-    return [f"--probe {name} '{spec(probe)}' {items_of(probe)}" for name, probe in BINOMIALS.items()]
+    return [
+        f"--probe {name} {quote(spec(probe))} {quote(items_of(probe))}"
+        for name, probe in BINOMIALS.items()
+    ]

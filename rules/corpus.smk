@@ -2,8 +2,6 @@
 
 
 rule corpus:
-    message:
-        "Corpus {wildcards.corpus}"
     input:
         files=source_files("files"),
         validation_files=source_files("validation_files"),
@@ -12,8 +10,6 @@ rule corpus:
         train=P.corpus("{corpus}", "train.parquet"),
         validation=P.corpus("{corpus}", "validation.parquet"),
         provenance=P.corpus("{corpus}", "provenance.json"),
-    params:
-        spec=lambda wildcards: spec(study.corpora[wildcards.corpus]),
     log:
         P.log("corpus/{corpus}"),
     benchmark:
@@ -24,30 +20,35 @@ rule corpus:
     resources:
         mem_mb=CORPUS.mem_mb,
         runtime=CORPUS.runtime,
+    params:
+        script=f"{SCRIPTS}/corpus.py",
+        spec=lambda wildcards: spec(study.corpora[wildcards.corpus]),
+    message:
+        "Corpus {wildcards.corpus}"
     shell:
-        "python {SCRIPTS}/corpus.py --spec {params.spec:q} --files {input.files:q}"
+        "python {params.script} --spec {params.spec:q} --files {input.files:q}"
         " --validation-files {input.validation_files:q} --train {output.train}"
         " --validation {output.validation} --provenance {output.provenance} 2>&1 | tee {log}"
 
 
 rule toy_items:
-    message:
-        "Binomials of the toy language of corpus {wildcards.corpus}"
     input:
         toy=toy_files,
     output:
         P.corpus("{corpus}", "items.csv"),
-    params:
-        seed=lambda wildcards: study.corpora[wildcards.corpus].language_seed,
     log:
         P.log("toy_items/{corpus}"),
     benchmark:
         P.benchmark("toy_items/{corpus}")
     conda:
         ENVIRONMENT
+    params:
+        script=f"{SCRIPTS}/toy_items.py",
+        seed=lambda wildcards: study.corpora[wildcards.corpus].language_seed,
+    message:
+        "Binomials of the toy language of corpus {wildcards.corpus}"
     shell:
-        "python {SCRIPTS}/toy_items.py --language-seed {params.seed} --output {output}"
-        " 2>&1 | tee {log}"
+        "python {params.script} --language-seed {params.seed} --output {output}" " 2>&1 | tee {log}"
 
 
 rule corpora:

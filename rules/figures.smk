@@ -2,8 +2,6 @@
 
 
 rule plot_correlation:
-    message:
-        "Figure: correlation of {wildcards.run}"
     input:
         P.run_table("{run}", "correlations"),
     output:
@@ -19,14 +17,16 @@ rule plot_correlation:
         P.benchmark("plot_correlation/{run}")
     conda:
         ENVIRONMENT
+    params:
+        script=f"{SCRIPTS}/plot_correlation.py",
+    message:
+        "Figure: correlation of {wildcards.run}"
     shell:
-        "python {SCRIPTS}/plot_correlation.py --table {input} --png {output.png}"
+        "python {params.script} --table {input} --png {output.png}"
         " --svg {output.svg} 2>&1 | tee {log}"
 
 
 rule plot_loss:
-    message:
-        "Figure: loss of {wildcards.run}"
     input:
         P.run_table("{run}", "losses"),
     output:
@@ -40,14 +40,16 @@ rule plot_loss:
         P.benchmark("plot_loss/{run}")
     conda:
         ENVIRONMENT
+    params:
+        script=f"{SCRIPTS}/plot_loss.py",
+    message:
+        "Figure: loss of {wildcards.run}"
     shell:
-        "python {SCRIPTS}/plot_loss.py --table {input} --png {output.png} --svg {output.svg}"
+        "python {params.script} --table {input} --png {output.png} --svg {output.svg}"
         " 2>&1 | tee {log}"
 
 
 rule plot_perplexity:
-    message:
-        "Figure: perplexity of {wildcards.run}"
     input:
         P.run_table("{run}", "perplexity"),
     output:
@@ -63,14 +65,16 @@ rule plot_perplexity:
         P.benchmark("plot_perplexity/{run}")
     conda:
         ENVIRONMENT
+    params:
+        script=f"{SCRIPTS}/plot_perplexity.py",
+    message:
+        "Figure: perplexity of {wildcards.run}"
     shell:
-        "python {SCRIPTS}/plot_perplexity.py --table {input} --png {output.png}"
+        "python {params.script} --table {input} --png {output.png}"
         " --svg {output.svg} 2>&1 | tee {log}"
 
 
 rule plot_overview:
-    message:
-        "Figure: correlations of all runs"
     input:
         expand(P.run_table("{run}", "correlations"), run=study.runs),
     output:
@@ -82,8 +86,12 @@ rule plot_overview:
         P.benchmark("plot_overview")
     conda:
         ENVIRONMENT
+    params:
+        script=f"{SCRIPTS}/plot_overview.py",
+    message:
+        "Figure: correlations of all runs"
     shell:
-        "python {SCRIPTS}/plot_overview.py --table {input} --png {output.png} --svg {output.svg}"
+        "python {params.script} --table {input} --png {output.png} --svg {output.svg}"
         " 2>&1 | tee {log}"
 
 
@@ -92,7 +100,9 @@ rule figures:
         expand(
             P.run_figure("{run}", "{figure}", "{suffix}"),
             run=study.runs,
-            figure=["loss"] + ["correlation"] * bool(BINOMIALS) + ["perplexity"] * bool(PERPLEXITY),
+            figure=["loss"]
+            + ["correlation"] * bool(BINOMIALS)
+            + ["perplexity"] * bool(PERPLEXITY),
             suffix=["png", "svg"],
         ),
         expand(P.figure("overview", "{suffix}"), suffix=["png", "svg"]) if BINOMIALS else [],

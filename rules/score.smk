@@ -9,10 +9,6 @@ for rule_name, runs, segment in segment_rules("score"):
     rule:
         name:
             rule_name
-        message:
-            f"Score {{wildcards.run}} to step {segment.end}"
-        wildcard_constraints:
-            run=any_of(runs),
         input:
             checkpoints=[
                 P.checkpoint("{run}", step, file)
@@ -29,15 +25,12 @@ for rule_name, runs, segment in segment_rules("score"):
                 for step in segment.checkpoints
             ],
             records=update(P.segment("{run}", segment.number, "scores.json")),
-        params:
-            binomials=binomials_arguments,
-            perplexity=perplexity_arguments,
-            block_size=lambda wildcards: study.runs[wildcards.run].block_size,
-            folder=P.root,
         log:
             P.log(f"score/{{run}}/{segment.number:04d}"),
         benchmark:
             P.benchmark(f"score/{{run}}/{segment.number:04d}")
+        wildcard_constraints:
+            run=any_of(runs),
         conda:
             ENVIRONMENT
         threads: SCORE.threads
@@ -46,8 +39,16 @@ for rule_name, runs, segment in segment_rules("score"):
             mem_mb=SCORE.mem_mb,
             runtime=SCORE.runtime,
             batch_tokens=SCORE.batch_tokens,
+        params:
+            script=f"{SCRIPTS}/score.py",
+            binomials=binomials_arguments,
+            perplexity=perplexity_arguments,
+            block_size=lambda wildcards: study.runs[wildcards.run].block_size,
+            folder=lambda wildcards: P.root,
+        message:
+            f"Score {{wildcards.run}} to step {segment.end}"
         shell:
-            "python {SCRIPTS}/score.py --name {wildcards.run} --manifest {input.manifest}"
+            "python {params.script} --name {wildcards.run} --manifest {input.manifest}"
             " --study-folder {params.folder} --records {output.records} {params.binomials}"
             " {params.perplexity} --block-size {params.block_size} --threads {threads}"
             " --gpu {resources.gpu} --batch-tokens {resources.batch_tokens} 2>&1 | tee {log}"

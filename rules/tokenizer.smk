@@ -2,18 +2,11 @@
 
 
 rule tokenizer:
-    message:
-        "Tokenizer {wildcards.tokenizer}"
     input:
         documents=training_documents,
     output:
         tokenizer=P.tokenizer("{tokenizer}", "tokenizer.json"),
         config=P.tokenizer("{tokenizer}", "tokenizer_config.json"),
-    params:
-        spec=lambda wildcards: spec(study.tokenizers[wildcards.tokenizer]),
-        documents=lambda wildcards, input: f"--documents {input.documents}"
-        if input.documents
-        else "",
     log:
         P.log("tokenizer/{tokenizer}"),
     benchmark:
@@ -24,14 +17,20 @@ rule tokenizer:
     resources:
         mem_mb=CORPUS.mem_mb,
         runtime=CORPUS.runtime,
+    params:
+        script=f"{SCRIPTS}/tokenizer.py",
+        spec=lambda wildcards: spec(study.tokenizers[wildcards.tokenizer]),
+        documents=lambda wildcards, input: (
+            f"--documents {input.documents}" if input.documents else ""
+        ),
+    message:
+        "Tokenizer {wildcards.tokenizer}"
     shell:
-        "python {SCRIPTS}/tokenizer.py --spec {params.spec:q} {params.documents}"
+        "python {params.script} --spec {params.spec:q} {params.documents}"
         " --output {output.tokenizer} --output-config {output.config} 2>&1 | tee {log}"
 
 
 rule tokens:
-    message:
-        "Tokens of corpus {wildcards.corpus} under tokenizer {wildcards.tokenizer}"
     input:
         tokenizer=P.tokenizer("{tokenizer}", "tokenizer.json"),
         train=P.corpus("{corpus}", "train.parquet"),
@@ -47,8 +46,6 @@ rule tokens:
                 "meta.json",
             ],
         ),
-    params:
-        folder=P.tokens("{corpus}", "{tokenizer}", ""),
     log:
         P.log("tokens/{corpus}/{tokenizer}"),
     benchmark:
@@ -59,16 +56,19 @@ rule tokens:
     resources:
         mem_mb=CORPUS.mem_mb,
         runtime=CORPUS.runtime,
+    params:
+        script=f"{SCRIPTS}/tokens.py",
+        folder=P.tokens("{corpus}", "{tokenizer}", ""),
+    message:
+        "Tokens of corpus {wildcards.corpus} under tokenizer {wildcards.tokenizer}"
     shell:
-        "python {SCRIPTS}/tokens.py --tokenizer {input.tokenizer} --train-documents {input.train}"
+        "python {params.script} --tokenizer {input.tokenizer} --train-documents {input.train}"
         " --validation-documents {input.validation} --output-folder {params.folder}"
         " 2>&1 | tee {log}"
 
 
 # Before training (priority): stimuli that a tokenizer can't represent stop the study early.
 rule index:
-    message:
-        "Index of probe {wildcards.probe} under tokenizer {wildcards.tokenizer}"
     input:
         stimuli=lambda wildcards: items_of(BINOMIALS[wildcards.probe]),
         prompts=lambda wildcards: project_path(BINOMIALS[wildcards.probe].prompts),
@@ -76,16 +76,19 @@ rule index:
         tokenizer=P.tokenizer("{tokenizer}", "tokenizer.json"),
     output:
         P.index("{probe}", "{tokenizer}"),
-    params:
-        spec=lambda wildcards: spec(BINOMIALS[wildcards.probe]),
     log:
         P.log("index/{probe}/{tokenizer}"),
     benchmark:
         P.benchmark("index/{probe}/{tokenizer}")
+    priority: 10
     conda:
         ENVIRONMENT
-    priority: 10
+    params:
+        script=f"{SCRIPTS}/index.py",
+        spec=lambda wildcards: spec(BINOMIALS[wildcards.probe]),
+    message:
+        "Index of probe {wildcards.probe} under tokenizer {wildcards.tokenizer}"
     shell:
-        "python {SCRIPTS}/index.py --spec {params.spec:q} --items {input.stimuli}"
-        " --prompts {input.prompts} --tokenizer {input.tokenizer} --output {output}"
+        "python {params.script} --spec {params.spec:q} --items {input.stimuli:q}"
+        " --prompts {input.prompts:q} --tokenizer {input.tokenizer} --output {output}"
         " 2>&1 | tee {log}"

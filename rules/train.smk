@@ -7,10 +7,6 @@ for rule_name, runs, segment in segment_rules("train"):
     rule:
         name:
             rule_name
-        message:
-            f"Train {{wildcards.run}} to step {segment.end}"
-        wildcard_constraints:
-            run=any_of(runs),
         input:
             tokens=tokens_of("train.bin"),
             meta=tokens_of("meta.json"),
@@ -24,20 +20,17 @@ for rule_name, runs, segment in segment_rules("train"):
             ],
             losses=P.segment("{run}", segment.number, "losses.csv"),
             manifest=P.segment("{run}", segment.number, "manifest.json"),
-            state=P.state("{run}", segment.number)
-            if segment.is_last
-            else temp(P.state("{run}", segment.number)),
-        params:
-            spec=train_spec,
-            segment=segment.number,
             state=(
-                f"--state {P.state('{run}', segment.number - 1)}" if segment.start else ""
+                P.state("{run}", segment.number)
+                if segment.is_last
+                else temp(P.state("{run}", segment.number))
             ),
-            folder=P.root,
         log:
             P.log(f"train/{{run}}/{segment.number:04d}"),
         benchmark:
             P.benchmark(f"train/{{run}}/{segment.number:04d}")
+        wildcard_constraints:
+            run=any_of(runs),
         conda:
             ENVIRONMENT
         threads: TRAIN.threads
@@ -46,8 +39,16 @@ for rule_name, runs, segment in segment_rules("train"):
             mem_mb=TRAIN.mem_mb,
             runtime=TRAIN.runtime,
             batch_tokens=TRAIN.batch_tokens,
+        params:
+            script=f"{SCRIPTS}/train.py",
+            spec=train_spec,
+            segment=segment.number,
+            state=(f"--state {P.state('{run}', segment.number - 1)}" if segment.start else ""),
+            folder=lambda wildcards: P.root,
+        message:
+            f"Train {{wildcards.run}} to step {segment.end}"
         shell:
-            "python {SCRIPTS}/train.py --name {wildcards.run} --spec {params.spec:q}"
+            "python {params.script} --name {wildcards.run} --spec {params.spec:q}"
             " --segment {params.segment} --tokens {input.tokens} --meta {input.meta}"
             " --tokenizer {input.tokenizer} {params.state} --study-folder {params.folder}"
             " --threads {threads} --gpu {resources.gpu} --batch-tokens {resources.batch_tokens}"

@@ -14,6 +14,21 @@ from ontogeny.scoring.stimuli import read_all_weights, read_binomials
 from ontogeny.study.models import BinomialsProbe, Run
 
 
+def read_scores(files: list[str]) -> pl.LazyFrame:
+    """The score files of a run on one probe. One that holds less than the others was cut short."""
+    scores = pl.scan_csv(files, include_file_paths="file")
+    held = scores.group_by("file").agg(pl.col("preference").count().alias("rows")).collect()
+    rows = dict(held.iter_rows())
+    expected = max(rows.values())
+    for file in files:
+        if rows.get(file, 0) != expected:
+            raise ValueError(
+                f"{file}: {rows.get(file, 0)} whole rows, but other checkpoints have {expected}; "
+                "remove it to make it again"
+            )
+    return scores.drop("file")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study-folder", required=True, help="results/<study>")
@@ -35,7 +50,7 @@ def main() -> None:
     for name, spec, items_file in args.probe:
         probe = BinomialsProbe.model_validate_json(spec)
         items = read_binomials(Path(items_file), probe, read_all_weights(probe.references))
-        scores = pl.scan_csv([paths.scores(name, args.name, step) for step in steps])
+        scores = read_scores([paths.scores(name, args.name, step) for step in steps])
         tables.append(
             correlations(
                 item_preferences(scores),

@@ -11,6 +11,14 @@ from ontogeny.paths import Paths
 from ontogeny.study.models import Run
 
 
+def read_score(file: str) -> pl.DataFrame:
+    """The one row of a score file."""
+    table = pl.read_csv(file, truncate_ragged_lines=True)
+    if table.height != 1 or table.null_count().sum_horizontal().item():
+        raise ValueError(f"{file}: does not hold one whole row; remove it to make it again")
+    return table
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study-folder", required=True, help="results/<study>")
@@ -22,10 +30,11 @@ def main() -> None:
     paths = Paths(args.study_folder)
     steps = Run.model_validate_json(args.run).checkpoint_steps()
     tables = [
-        pl.read_csv([paths.scores(probe, args.name, step) for step in steps])
+        read_score(paths.scores(probe, args.name, step))
         .rename({"model": "run"})
         .insert_column(4, pl.lit(probe).alias("probe"))
         for probe in args.probes
+        for step in steps
     ]
     with replacing(args.output) as temporary:
         pl.concat(tables).sort("tokens", maintain_order=True).write_csv(temporary)

@@ -2,7 +2,6 @@
 are whole and were made from the same weights, stimuli and settings are kept."""
 
 import argparse
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -143,8 +142,8 @@ def main() -> None:
                     model = model.to(device).eval()
                 if sha256(weights) != checkpoint["sha256"]:
                     raise ValueError(
-                        f"{weights}: is not what training wrote (its sha256 differs from the one in "
-                        f"{args.manifest}); remove it to make it again"
+                        f"{weights}: is not what training wrote (the sha256 in {args.manifest} is "
+                        "another); remove it to make it again"
                     )
                 load_weights(model, weights)
                 loaded = step

@@ -28,7 +28,7 @@ def corpus_files(patterns: list[str]) -> list[str]:
     """
     found: set[str] = set()
     for pattern in patterns:
-        matches = [path for path in glob.glob(project_path(pattern), recursive=True)]
+        matches = glob.glob(project_path(pattern), recursive=True)  # noqa: PTH207 (absolute ones)
         matches = [path for path in matches if Path(path).is_file()]
         if not matches:
             raise ValueError(f"no file matches {pattern!r} (looked in {Path.cwd()})")
@@ -54,7 +54,7 @@ def _corpus_problems(study: Study) -> Iterator[str]:
         for key in ("files", "validation_files"):
             try:
                 for path in corpus_files(getattr(corpus, key)):
-                    if os.path.getsize(path) == 0:
+                    if Path(path).stat().st_size == 0:
                         yield f"corpora.{name}.{key}: {path} is empty"
             except ValueError as error:
                 yield f"corpora.{name}.{key}: {error}"

@@ -4,6 +4,7 @@ The preference of an item is its mean over prompts, in nats; statistics are over
 are ordered by the number of tokens, never by name.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -78,7 +79,8 @@ def correlations(
     """One row per checkpoint, group and reference, in the columns of `COLUMNS`.
 
     `preferences` as `item_preferences` gives them. A group where a reference is defined for no
-    item has no row. Raises ValueError when a checkpoint lacks an item.
+    item has no row. Raises ValueError when a checkpoint lacks an item
+    or its score is not a finite number.
     """
     groups = item_groups(items, frequency_bins)
     names = [item.alpha for item in items]
@@ -88,11 +90,11 @@ def correlations(
     rows = []
     for (tokens,), table in preferences.group_by("tokens", maintain_order=True):
         found = dict(zip(table["binom"], table["preference"], strict=True))
-        missing = [name for name in names if name not in found]
+        missing = [name for name in names if not _is_score(found.get(name))]
         if missing:
             raise ValueError(
-                f"run {run!r}, {table['checkpoint'][0]}: no scores for {len(missing)} items, the "
-                f"first is {missing[0]!r}"
+                f"run {run!r}, {table['checkpoint'][0]}: no finite score for {len(missing)} items, "
+                f"the first is {missing[0]!r}"
             )
         preference = np.array([found[name] for name in names])
         for reference, settings in references.items():
@@ -159,6 +161,10 @@ def accuracy(x: np.ndarray, y: np.ndarray, midpoint: float) -> dict[str, float |
 
 def _varies(x: np.ndarray, y: np.ndarray) -> bool:
     return len(x) > 1 and np.ptp(x) > 0 and np.ptp(y) > 0
+
+
+def _is_score(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
 
 
 def _or_nan(value: float | None) -> float:

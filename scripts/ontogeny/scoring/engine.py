@@ -49,8 +49,13 @@ def token_logprobs(
     `predicted` [strings, width - 1] marks the tokens after the first that are scored; the result
     has them in row order.
     """
-    hidden = model.base_model(input_ids=batch, use_cache=False).last_hidden_state
-    logits = model.get_output_embeddings()(hidden[:, :-1][predicted]).float()
+    head = model.get_output_embeddings()
+    # in the model's own forward pass, since some families scale or cap what the matrix gives
+    selection = head.register_forward_pre_hook(lambda _, given: (given[0][:, :-1][predicted],))
+    try:
+        logits = model(input_ids=batch, use_cache=False).logits.float()
+    finally:
+        selection.remove()
     targets = batch[:, 1:][predicted]
     chosen = logits.gather(1, targets[:, None])[:, 0]
     return chosen - logits.logsumexp(dim=1)

@@ -22,10 +22,10 @@ from ontogeny.scoring.stimuli import Binomial
 class Index:
     """Token ids of all strings of a probe, and what the strings are.
 
-    String `i` has the ids `ids[starts[i] : starts[i + 1]]`, int32. The first `given` tokens of a
-    string (1 with BOS) are what scoring begins from; where there is no BOS, that is its first
-    token, which has no probability of its own. For binomials the strings are ordered by prompt, then item, then
-    (alphabetical, other) order.
+    String `i` has the ids `ids[starts[i] : starts[i + 1]]`, int32. Its first token is given, not
+    scored: the BOS, or where there is none the first of the text, which has no probability of its
+    own. For binomials the strings are ordered by prompt, then item, then (alphabetical, other)
+    order.
     """
 
     ids: np.ndarray
@@ -79,26 +79,23 @@ def index_binomials(
 
 
 def save_index(index: Index, path: Path) -> None:
-    """Write an index as safetensors; texts and hashes stand in the metadata."""
-    metadata = {
-        "prompts": json.dumps(index.prompts),
-        "items": json.dumps(index.items),
+    """Write an index as safetensors; the same index gives the same bytes.
+
+    Texts and hashes are JSON under one key of the metadata, since the order of keys is random.
+    """
+    texts = {
+        "prompts": index.prompts,
+        "items": index.items,
         "tokenizer_sha256": index.tokenizer_sha256,
-        "vocab_size": str(index.vocab_size),
+        "vocab_size": index.vocab_size,
     }
     with replacing(path) as temporary:
-        save_file({"ids": index.ids, "starts": index.starts}, temporary, metadata)
+        arrays = {"ids": index.ids, "starts": index.starts}
+        save_file(arrays, temporary, {"index": json.dumps(texts)})
 
 
 def load_index(path: Path) -> Index:
     """Read what `save_index` wrote."""
     with safe_open(path, framework="numpy") as file:
-        metadata = file.metadata()
-        return Index(
-            ids=file.get_tensor("ids"),
-            starts=file.get_tensor("starts"),
-            prompts=json.loads(metadata["prompts"]),
-            items=json.loads(metadata["items"]),
-            tokenizer_sha256=metadata["tokenizer_sha256"],
-            vocab_size=int(metadata["vocab_size"]),
-        )
+        texts = json.loads(file.metadata()["index"])
+        return Index(ids=file.get_tensor("ids"), starts=file.get_tensor("starts"), **texts)

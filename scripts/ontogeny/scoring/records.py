@@ -25,16 +25,16 @@ class Records:
     def __init__(self, path: Path):
         self.path = path
         try:
-            self.entries: dict[str, dict[str, str]] = read_json(path)
+            entries = read_json(path)
         except (OSError, ValueError):
-            self.entries = {}
+            entries = {}
+        self.entries: dict[str, dict[str, str]] = entries if isinstance(entries, dict) else {}
 
     def is_whole(self, csv: Path, made_from: str) -> bool:
         """Whether `csv` is there, as it was written, from the inputs `made_from`."""
-        entry = self.entries.get(str(csv))
-        if entry is None or entry["made_from"] != made_from or not csv.is_file():
+        if not csv.is_file():
             return False
-        return entry["sha256"] == sha256(csv)
+        return self.entries.get(str(csv)) == {"made_from": made_from, "sha256": sha256(csv)}
 
     def add(self, csv: Path, made_from: str) -> None:
         """Record a finished CSV at once, so that a job that is killed keeps what it has done."""

@@ -4,6 +4,7 @@ Only the standard library, so that the Snakefile can check every file before a j
 """
 
 import csv
+import io
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -109,7 +110,7 @@ def human_preference(row: Mapping[str, str], weights: Mapping[str, float]) -> fl
     for column, weight in weights.items():
         if column != "intercept":
             log_odds += weight * _number(row, column)
-    return 1.0 / (1.0 + math.exp(-log_odds))
+    return math.exp(min(log_odds, 0.0)) / (1.0 + math.exp(-abs(log_odds)))  # never overflows
 
 
 def _binomial(
@@ -157,25 +158,28 @@ def _needed_columns(probe: BinomialsProbe, weights: Mapping[str, Mapping[str, fl
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Rows of a CSV with the number of the line on which each ends."""
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            for row in reader:
-                if None in row or None in row.values():
-                    raise ValueError(
-                        f"{path}, line {reader.line_num}: {len(reader.fieldnames)} columns in the "
-                        "header, but not in this row"
-                    )
-                yield reader.line_num, row
+        text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise ValueError(f"{path}: there is no such file") from None
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        line = error.object[: error.start].count(b"\n") + 1
         raise ValueError(
             f"{path}, line {line}: byte {error.object[error.start]:#04x} is not UTF-8; convert "
             f"the file, for example with: iconv -f latin1 -t utf-8 {path} > converted.csv"
         ) from None
-    except csv.Error as error:
-        raise ValueError(f"{path}, line {reader.line_num}: {error}") from None
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        for row in reader:
+            if None in row or None in row.values():
+                raise ValueError(
+                    f"{path}, line {reader.line_num}: {len(reader.fieldnames)} columns in the "
+                    "header, but not in this row"
+                )
+            yield reader.line_num, row
+    except csv.Error as error:  # line_num still is that of the last good row
+        raise ValueError(f"{path}, line {reader.line_num + 1}: {error}") from None
 
 
 def _require_columns(path: Path, rows: list[tuple[int, dict]], columns: list[str]) -> None:

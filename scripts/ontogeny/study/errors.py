@@ -35,7 +35,7 @@ def describe(error: ValidationError, model: type[BaseModel]) -> list[str]:
 
 
 def _line(item: dict[str, Any], model: type[BaseModel]) -> str:
-    path, section, tags = _walk(item["loc"], model)
+    path, section = _walk(item["loc"], model)
     kind, found = item["type"], item["input"]
     context = item.get("ctx", {})
     if kind == "extra_forbidden":
@@ -45,7 +45,8 @@ def _line(item: dict[str, Any], model: type[BaseModel]) -> str:
     if kind == "union_tag_invalid":
         tag = context["discriminator"].strip("'")
         allowed = [name.strip("' ") for name in context["expected_tags"].split(",")]
-        return f"{path}.{tag}: {context['tag']!r} is not one of them; {nearest(context['tag'], allowed)}"
+        found = context["tag"]
+        return f"{path}.{tag}: {found!r} is not one of them; {nearest(found, allowed)}"
     if kind == "union_tag_not_found":
         return f"{path}.{context['discriminator'].strip(chr(39))}: this key is required"
     if kind == "literal_error":
@@ -59,8 +60,10 @@ def _line(item: dict[str, Any], model: type[BaseModel]) -> str:
         )
     if kind == "value_error":
         return f"{path}: {context['error']}"
+    if kind in ("dict_type", "model_type", "model_attributes_type"):
+        return f"{path}: found {found!r}, should be a mapping (`key: value`)"
     message = item["msg"][0].lower() + item["msg"][1:].replace("Input", "the value")
-    message = message.replace("input should", "should")
+    message = message.replace("input should", "should").replace(" after validation", "")
     shown = repr(found)
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
     return f"{path}: found {shown}, {message}"
@@ -70,21 +73,19 @@ def _keys(section: type[BaseModel] | None) -> list[str]:
     return list(section.model_fields) if section else []
 
 
-def _walk(loc: tuple, model: type[BaseModel]) -> tuple[str, type[BaseModel] | None, list[str]]:
+def _walk(loc: tuple, model: type[BaseModel]) -> tuple[str, type[BaseModel] | None]:
     """The path of a location as a person writes it, the section that holds its last key.
 
     Pydantic puts the tag of a discriminated union into the location (`corpora.a.toy.words`);
     it is no key of the file, so it is left out.
     """
     parts: list[str] = []
-    tags: list[str] = []
     kind: Any = model
     section: type[BaseModel] | None = model
     for part in loc:
         kind = _bare(kind)
         choices = _union_of_models(kind)
         if choices and part in (tag_of := {_tag(choice): choice for choice in choices}):
-            tags.append(part)
             kind = section = tag_of[part]
             continue
         if part == "[key]":
@@ -94,13 +95,11 @@ def _walk(loc: tuple, model: type[BaseModel]) -> tuple[str, type[BaseModel] | No
             section = kind
             field = kind.model_fields.get(part)
             kind = field.annotation if field else Any
-            if field and field.discriminator:
-                kind = field.annotation
         elif get_origin(kind) is dict:
             kind = get_args(kind)[1]
         elif get_origin(kind) is list:
             kind = get_args(kind)[0]
-    return ".".join(parts).replace(".[", "["), section, tags
+    return ".".join(parts).replace(".[", "["), section
 
 
 def _bare(kind: Any) -> Any:

@@ -36,6 +36,8 @@ class Holdout(Section):
 
 
 class CorpusBase(Section):
+    """What every corpus has."""
+
     holdout: Holdout = Field(
         Holdout(),
         description="How held-out documents are drawn where the source has no split of its own.",
@@ -284,9 +286,7 @@ class Optimizer(Section):
     epsilon: Annotated[float, Field(gt=0)] = Field(
         1e-8, description="Added to the root of the mean square."
     )
-    weight_decay: Annotated[float, Field(ge=0)] = Field(
-        0.0, description="Decoupled weight decay."
-    )
+    weight_decay: Annotated[float, Field(ge=0)] = Field(0.0, description="Decoupled weight decay.")
     max_grad_norm: Annotated[float, Field(gt=0)] | None = Field(
         1.0, description="Gradients are scaled down to this norm; null for no limit."
     )

@@ -22,7 +22,7 @@ from ontogeny.training.order import sequence_blocks
 FLUSH_EVERY_STEPS = 50
 
 
-class TrainingStopped(ValueError):
+class TrainingError(ValueError):
     """Training can't go on; the message says at which step, and why."""
 
 
@@ -66,7 +66,7 @@ def train_segment(
 
     `tokens` is the flat corpus (integer ids), `batch_tokens` the most tokens in one forward pass.
     Yields the loss curve in order; rows come in groups, since reading a loss waits for the
-    device. Raises TrainingStopped when a loss is not finite: nothing is saved after that step.
+    device. Raises TrainingError when a loss is not finite: nothing is saved after that step.
     """
     device = next(model.parameters()).device
     blocks = len(tokens) // run.block_size
@@ -137,7 +137,7 @@ def _read(
             tokens_per_second=round(speed, 1),
         )
         if not np.isfinite(row.loss) or not np.isfinite(row.grad_norm):
-            raise TrainingStopped(
+            raise TrainingError(
                 f"step {step} ({row.tokens:,} tokens): loss {row.loss}, gradient norm "
                 f"{row.grad_norm} at learning rate {lr:.3g}. Lower optimizer.lr, lengthen the "
                 "warm-up or set max_grad_norm; earlier segments are kept"

@@ -1,4 +1,4 @@
-"""Models: a new one from a study's architecture, and checkpoints as plain `transformers` folders."""
+"""Models: new ones from a study's architecture, and checkpoints as `transformers` folders."""
 
 from pathlib import Path
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from transformers import PreTrainedModel
 
@@ -41,23 +41,35 @@ def save_state(
 
 
 def load_state(path: Path, model: PreTrainedModel, optimizer: torch.optim.Optimizer) -> StateInfo:
-    """Bring model, optimiser and random state to where `save_state` found them."""
+    """Bring model, optimiser and random state to where `save_state` found them.
+
+    Raises ValueError that names the file when it is missing, damaged or of another model.
+    """
     device = next(model.parameters()).device
-    with safe_open(path, framework="pt") as file:
-        info = StateInfo(**json.loads(file.metadata()["info"]))
+    try:
+        with safe_open(path, framework="pt") as file:
+            info = StateInfo(**json.loads(file.metadata()["info"]))
+            names = file.keys()
+            tensors = {name: file.get_tensor(name) for name in names}
         for name, tensor in named_weights(model).items():
-            tensor.copy_(file.get_tensor(f"model.{name}"))
-        moments: dict[str, dict[str, torch.Tensor]] = {}
-        for key in file.keys():
-            if key.startswith("optimizer."):
-                _, moment, name = key.split(".", 2)
-                moments.setdefault(name, {})[moment] = file.get_tensor(key)
-        for name, parameter in model.named_parameters():
-            if name in moments:
-                optimizer.state[parameter] = {
-                    moment: value.to(device) for moment, value in moments[name].items()
-                }
-        torch.set_rng_state(file.get_tensor("random.cpu"))
-        if device.type == "cuda" and "random.cuda" in file.keys():
-            torch.cuda.set_rng_state(file.get_tensor("random.cuda"))
+            tensor.copy_(tensors[f"model.{name}"])
+    except (OSError, SafetensorError) as error:
+        raise ValueError(
+            f"{path}: is missing, damaged or cut short ({error}); remove it to make it again"
+        ) from None
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise ValueError(
+            f"{path}: is not a training state of this model ({error}); remove it to make it again"
+        ) from None
+    moments: dict[str, dict[str, torch.Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimizer."):
+            _, moment, name = key.split(".", 2)
+            moments.setdefault(name, {})[moment] = value.to(device)
+    for name, parameter in model.named_parameters():
+        if name in moments:
+            optimizer.state[parameter] = moments[name]
+    torch.set_rng_state(tensors["random.cpu"])
+    if device.type == "cuda" and "random.cuda" in tensors:
+        torch.cuda.set_rng_state(tensors["random.cuda"])
     return info

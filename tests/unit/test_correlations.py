@@ -1,0 +1,282 @@
+import csv
+import itertools
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
+
+from ontogeny.analysis.correlations import (
+    COLUMNS,
+    accuracy,
+    correlations,
+    item_groups,
+    item_preferences,
+    pearson,
+)
+from ontogeny.paths import PROJECT
+from ontogeny.scoring.stimuli import Binomial, read_binomials
+from ontogeny.study.models import BinomialsProbe, Reference
+
+PUBLISHED_ITEMS = PROJECT.parent / "shared/data/binomials/nonce_and_attested_binoms.csv"
+REFERENCES = {
+    "human": Reference(column="GenPref"),
+    "relative_frequency": Reference(column="RelFreq", attested_only=True),
+}
+
+
+def make_items(attested=12, nonce=6, seed=0):
+    """Items whose frequencies are in no order; nonce items have no relative frequency."""
+    rng = np.random.default_rng(seed)
+    items = []
+    for number in range(attested + nonce):
+        seen = number < attested
+        human, relative = rng.uniform(size=2)
+        references = {"human": human, "relative_frequency": relative if seen else None}
+        frequency = float(rng.integers(1, 1000)) if seen else 0.0
+        items.append(Binomial(f"a{number:03d}", f"b{number:03d}", seen, frequency, references))
+    return items
+
+
+def make_scores(items, steps, prompts=(" ",), seed=1, tokens_per_step=100):
+    """A score table in random row order."""
+    rng = np.random.default_rng(seed)
+    rows = [
+        {
+            "checkpoint": f"step-{step}",
+            "step": step,
+            "tokens": step * tokens_per_step,
+            "prompt": prompt,
+            "binom": item.alpha,
+            "preference": rng.normal(),
+        }
+        for step in steps
+        for prompt in prompts
+        for item in items
+    ]
+    return pl.DataFrame(rows).sample(fraction=1, shuffle=True, seed=seed).lazy()
+
+
+def table(items, scores, references=REFERENCES, bins=3):
+    return correlations(item_preferences(scores), items, references, bins, "opt-s", "binomials")
+
+
+def one_row(rows, **keys):
+    (row,) = rows.filter(**keys).to_dicts()
+    return row
+
+
+# ---------------------------------------------------------------------------- statistics
+
+
+@pytest.mark.parametrize(("n", "slope"), [(4, 0.0), (10, -3.0), (131, 0.1), (594, 1.0)])
+def test_pearson_is_that_of_scipy_with_its_fisher_interval(n, slope):
+    x, noise = np.random.default_rng(n).normal(size=(2, n))
+    y = slope * x + noise
+    theirs = stats.pearsonr(x, y)
+    interval = theirs.confidence_interval(0.95)
+    assert pearson(x, y) == pytest.approx(
+        {"r": theirs.statistic, "r_low": interval.low, "r_high": interval.high}, abs=1e-12
+    )
+
+
+def test_pearson_at_its_limits():
+    x = np.arange(6.0)
+    assert pearson(x, 2 * x + 1) == pytest.approx({"r": 1, "r_low": 1, "r_high": 1})
+    assert pearson(x, -x)["r"] == pytest.approx(-1)
+    none = {"r": None, "r_low": None, "r_high": None}
+    assert pearson(x, np.ones(6)) == none
+    assert pearson(np.zeros(6), x) == none
+    assert pearson(x[:1], x[:1]) == none
+    three = pearson(x[:3], np.array([1.0, 3.0, 2.0]))
+    assert three == {"r": pytest.approx(0.5), "r_low": None, "r_high": None}
+
+
+def test_accuracy_counts_ties_one_half_and_leaves_out_the_undecided():
+    preference = np.array([1.0, -2.0, 0.0, 0.5, 0.0, -9.0])
+    reference = np.array([0.9, 0.1, 0.8, 0.2, 0.5, 0.5])
+    # right, right, tie, wrong; two at the midpoint
+    result = accuracy(preference, reference, 0.5)
+    assert result["accuracy"] == (1 + 1 + 0.5) / 4
+    assert result["accuracy_n"] == 4
+    assert accuracy(-preference, reference, 0.5)["accuracy"] == 1.5 / 4
+    assert accuracy(preference, reference - 0.5, 0.0) == result
+    nothing = accuracy(preference[4:], reference[4:], 0.5)
+    assert nothing == {
+        "accuracy": None,
+        "accuracy_low": None,
+        "accuracy_high": None,
+        "accuracy_n": 0,
+    }
+
+
+def test_the_threshold_of_a_log_odds_is_zero():
+    preference = np.array([0.2, 0.4, -0.2])
+    assert accuracy(preference, np.array([0.6, 0.7, 0.1]), 0.5)["accuracy"] == 1.0
+
+
+@pytest.mark.parametrize(("right", "n"), [(0, 5), (5, 5), (7, 10), (2.5, 4), (400, 594)])
+def test_the_interval_of_accuracy_is_wilsons(right, n):
+    x = np.r_[np.ones(math.floor(right)), np.zeros(math.ceil(right % 1))]
+    x = np.r_[x, -np.ones(n - len(x))]
+    result = accuracy(x, np.full(n, 0.9), 0.5)
+    z, p = 1.959963984540054, right / n
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    assert result["accuracy"] == pytest.approx(p)
+    assert result["accuracy_low"] == pytest.approx(centre - half, abs=1e-9)
+    assert result["accuracy_high"] == pytest.approx(centre + half, abs=1e-9)
+    theirs = proportion_confint(right, n, method="wilson")
+    assert (result["accuracy_low"], result["accuracy_high"]) == pytest.approx(theirs, abs=1e-9)
+
+
+# ---------------------------------------------------------------------------- groups
+
+
+@pytest.mark.parametrize(("attested", "bins"), [(12, 3), (13, 3), (14, 5), (7, 7), (2, 3)])
+def test_frequency_bins_are_equal_in_count_and_ordered(attested, bins):
+    items = make_items(attested)
+    groups = item_groups(items, bins)
+    names = [f"attested-{number}of{bins}" for number in range(1, bins + 1)]
+    parts = [groups.get(name, np.array([], int)) for name in names]
+    sizes = [len(part) for part in parts]
+    assert sum(sizes) == attested
+    assert max(sizes) - min(sizes) <= 1
+    assert sorted(np.concatenate(parts)) == list(range(attested))
+    frequencies = [[items[i].frequency for i in part] for part in parts if len(part)]
+    for rarer, more_frequent in itertools.pairwise(frequencies):
+        assert max(rarer) <= min(more_frequent)
+    assert all(len(members) for members in groups.values())
+
+
+def test_groups_without_members_are_left_out():
+    assert set(item_groups(make_items(4, 0), 0)) == {"all", "attested"}
+    assert set(item_groups(make_items(0, 4), 3)) == {"all", "nonce"}
+
+
+def test_items_without_a_count_are_in_no_bin():
+    items = [*make_items(6, 0), Binomial("c", "d", True, None, {})]
+    groups = item_groups(items, 2)
+    assert len(groups["attested"]) == 7
+    assert [len(groups[f"attested-{n}of2"]) for n in (1, 2)] == [3, 3]
+
+
+@pytest.mark.skipif(not PUBLISHED_ITEMS.is_file(), reason=f"needs {PUBLISHED_ITEMS}")
+def test_groups_of_the_published_items():
+    references = {name: value.model_dump() for name, value in REFERENCES.items()}
+    probe = BinomialsProbe(type="binomials", items="x", references=references)
+    items = read_binomials(PUBLISHED_ITEMS, probe, {})
+    with open(PUBLISHED_ITEMS, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    groups = item_groups(items, 5)
+    sizes = {name: len(members) for name, members in groups.items()}
+    bins = [sizes.pop(f"attested-{n}of5") for n in range(1, 6)]
+    assert sizes == {"all": 725, "attested": 594, "nonce": 131}
+    assert sorted(bins) == [118, 119, 119, 119, 119]
+    counts = sorted(float(row["OverallFreq"]) for row in rows if row["Attested"] == "1")
+    rarest = [items[i].frequency for i in groups["attested-1of5"]]
+    assert sorted(rarest) == counts[: len(rarest)]
+
+
+# ---------------------------------------------------------------------------- the table
+
+
+def test_preferences_are_means_over_prompts():
+    items = make_items(3, 1)
+    scores = make_scores(items, [1, 2], prompts=["a ", "b ", "c "])
+    preferences = item_preferences(scores)
+    assert preferences.columns == ["checkpoint", "step", "tokens", "binom", "preference"]
+    assert len(preferences) == 2 * 4
+    for row in preferences.iter_rows(named=True):
+        chosen = scores.filter(step=row["step"], binom=row["binom"]).collect()["preference"]
+        assert row["preference"] == pytest.approx(sum(chosen) / 3)
+
+
+def test_checkpoints_are_ordered_by_tokens_and_not_by_name():
+    steps = [12, 992, 996, 9_996, 10_944]
+    items = make_items()
+    names = [f"step-{step}" for step in steps]
+    assert sorted(names) != names
+    preferences = item_preferences(make_scores(items, steps[::-1]))
+    assert preferences["step"].unique(maintain_order=True).to_list() == steps
+    rows = table(items, make_scores(items, steps[::-1]))
+    assert rows["tokens"].unique(maintain_order=True).to_list() == [100 * step for step in steps]
+    assert rows["checkpoint"].unique(maintain_order=True).to_list() == names
+    shuffled = preferences.sample(fraction=1, shuffle=True, seed=3)
+    again = correlations(shuffled, items, REFERENCES, 3, "opt-s", "binomials")
+    assert again["tokens"].is_sorted()
+
+
+def test_each_row_is_of_its_group_reference_and_checkpoint():
+    items, steps = make_items(), [3, 20]
+    scores = make_scores(items, steps, prompts=["a ", "b "])
+    rows = table(items, scores)
+    assert dict(rows.schema) == COLUMNS
+    assert len(rows) == 2 * ((3 + 3) + (2 + 3))  # human: 6 groups; no nonce for the other
+    means = scores.group_by("step", "binom").agg(pl.col("preference").mean()).collect()
+    for step in steps:
+        value = dict(means.filter(step=step).select("binom", "preference").iter_rows())
+        for group, members in (("attested", items[:12]), ("nonce", items[12:]), ("all", items)):
+            x = [value[item.alpha] for item in members]
+            y = [item.references["human"] for item in members]
+            row = one_row(rows, step=step, group=group, reference="human")
+            assert row["n"] == row["accuracy_n"] == len(members)
+            assert row["r"] == pytest.approx(stats.pearsonr(x, y).statistic)
+            assert row["spearman"] == pytest.approx(stats.spearmanr(x, y).statistic)
+            right = [(a > 0) == (b > 0.5) for a, b in zip(x, y, strict=True)]
+            assert row["accuracy"] == pytest.approx(sum(right) / len(right))
+            assert row["tie_rate"] == 0
+            assert (row["run"], row["probe"]) == ("opt-s", "binomials")
+            assert row["tokens"] == 100 * step
+
+
+def test_a_reference_for_attested_items_has_no_nonce_rows():
+    rows = table(make_items(), make_scores(make_items(), [1]))
+    chosen = rows.filter(reference="relative_frequency")
+    assert "nonce" not in chosen["group"].to_list()
+    assert one_row(chosen, group="all")["n"] == one_row(chosen, group="attested")["n"] == 12
+    assert one_row(rows, group="nonce", reference="human")["n"] == 6
+
+
+def test_constant_preferences_have_no_correlation_but_ties():
+    items = make_items()
+    scores = make_scores(items, [0]).with_columns(preference=pl.lit(0.0))
+    for row in table(items, scores).to_dicts():
+        assert [row[key] for key in ("r", "r_low", "r_high", "spearman")] == [None] * 4
+        assert (row["accuracy"], row["tie_rate"]) == (0.5, 1.0)
+
+
+def test_a_missing_item_is_an_error_that_names_it():
+    items = make_items()
+    scores = make_scores(items, [1, 2])
+    hole = ~((pl.col("step") == 2) & (pl.col("binom") == items[4].alpha))
+    with pytest.raises(
+        ValueError, match=r"run 'opt-s', step-2: no finite score for 1 .*a004 and b"
+    ):
+        table(items, scores.filter(hole))
+
+
+@pytest.mark.parametrize("value", [math.nan, -math.inf, None])
+def test_a_score_that_is_no_number_is_an_error(value):
+    items = make_items()
+    bad = pl.when(pl.col("binom") == items[4].alpha).then(pl.lit(value, pl.Float64))
+    scores = make_scores(items, [1]).with_columns(preference=bad.otherwise("preference"))
+    with pytest.raises(ValueError, match=r"no finite score for 1 items.*a004 and b"):
+        table(items, scores)
+
+
+def test_the_order_of_items_and_others_in_the_scores_change_nothing():
+    items = make_items()
+    scores = make_scores(items, [1])
+    other = make_scores(make_items(20, 6)[18:], [1], seed=5).with_columns(
+        binom=pl.col("binom") + pl.lit("x")
+    )
+    expected = table(items, scores)
+    assert table(items, pl.concat([other, scores])).equals(expected)
+    turned = table(items[::-1], scores).sort("group", "reference")
+    for key in ("r", "spearman", "accuracy", "n"):
+        assert turned[key].to_list() == pytest.approx(
+            expected.sort("group", "reference")[key].to_list()
+        )

@@ -1,0 +1,382 @@
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    get_cosine_schedule_with_warmup,
+    get_linear_schedule_with_warmup,
+)
+
+from ontogeny.corpus.tokenizer import TokenizerInfo
+from ontogeny.study.models import Architecture, Optimizer, Run
+from ontogeny.training.loop import TrainingError, count_blocks, train_segment
+from ontogeny.training.model import load_weights, new_model, save_checkpoint
+from ontogeny.training.optimizer import learning_rate, make_optimizer, warmup_steps
+from ontogeny.training.order import permutation, sequence_blocks
+from ontogeny.training.state import StateInfo, load_state, save_state
+
+VOCABULARY = 50
+TOKENIZER = TokenizerInfo(vocab_size=VOCABULARY, bos_id=1, eos_id=2, pad_id=0, unk_id=3)
+SHAPE = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+SHAPE |= {"max_position_embeddings": 32}
+ARCHITECTURES = {
+    "opt": {**SHAPE, "ffn_dim": 32, "dropout": 0.0},
+    "llama": {**SHAPE, "intermediate_size": 32, "num_key_value_heads": 1},
+    "gpt2": {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 32}
+    | dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), 0.0),
+    "gpt_neox": {**SHAPE, "intermediate_size": 32},
+}
+TOKENS = np.random.default_rng(0).integers(4, VOCABULARY, 16 * 21 + 5).astype(np.uint16)
+each_family = pytest.mark.parametrize("family", ARCHITECTURES)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def make_run(**keys):
+    defaults = {"corpus": "c", "tokenizer": "t", "architecture": "a", "seed": 3}
+    defaults |= {"steps": 12, "block_size": 16, "batch_size": 4}
+    return Run(**{**defaults, **keys})
+
+
+def make_model(family="opt", seed=3, **config):
+    architecture = Architecture(model_type=family, config={**ARCHITECTURES[family], **config})
+    return new_model(architecture, TOKENIZER, 16, seed)
+
+
+def train(model, optimizer, run, segment=None, batch_tokens=10_000, save=lambda step: None):
+    segment = segment or run.segments()[0]
+    return list(train_segment(model, optimizer, TOKENS, run, segment, batch_tokens, save))
+
+
+def copy_of(model):
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def assert_identical(one, other):
+    assert one.keys() == other.keys()
+    for name in one:
+        assert torch.equal(one[name], other[name]), name
+
+
+# ---------------------------------------------------------------------------- order
+
+
+def test_each_block_comes_once_per_epoch_and_epochs_differ():
+    order = sequence_blocks(0, 3 * 50, 50, seed=1, shuffle=True).reshape(3, 50)
+    for epoch in order:
+        assert sorted(epoch) == list(range(50))
+    assert not np.array_equal(order[0], order[1])
+    assert not np.array_equal(order[1], order[2])
+    assert not np.array_equal(order[0], np.arange(50))
+    assert not np.array_equal(order[0], sequence_blocks(0, 50, 50, seed=2, shuffle=True))
+    # no (seed, epoch) shares its order with another
+    assert (
+        len({tuple(permutation(50, epoch, seed)) for seed in range(5) for epoch in range(5)}) == 25
+    )
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("cut", [1, 7, 13, 40, 64])
+def test_the_order_depends_on_the_position_alone(shuffle, cut):
+    """Blocks 13, calls of any size: across an epoch's border, and over several epochs at once."""
+    whole = sequence_blocks(0, 64, 13, seed=5, shuffle=shuffle)
+    starts = range(0, 64, cut)
+    parts = [sequence_blocks(s, min(cut, 64 - s), 13, 5, shuffle) for s in reversed(starts)]
+    assert np.array_equal(whole, np.concatenate(parts[::-1]))
+
+
+def test_unshuffled_is_the_order_of_the_corpus():
+    assert sequence_blocks(3, 6, 5, seed=0, shuffle=False).tolist() == [3, 4, 0, 1, 2, 3]
+
+
+# ---------------------------------------------------------------------------- learning rate
+
+
+def rates(**optimizer):
+    run = make_run(steps=100, optimizer={"lr": 2.0, "warmup_share": 0.1, **optimizer})
+    return [learning_rate(step, run) for step in range(101)]
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "constant"])
+def test_warm_up_ends_at_the_peak(schedule):
+    rate = rates(schedule=schedule)
+    assert rate[:10] == pytest.approx([0.2 * n for n in range(1, 11)])
+    assert rate[9] == rate[10] == max(rate) == 2.0
+
+
+def test_decay_ends_where_it_says():
+    assert rates(schedule="linear")[55] == pytest.approx(1.0)
+    assert rates(schedule="cosine")[40] == pytest.approx(1 + math.cos(math.pi / 3))
+    assert rates(schedule="linear")[99:] == pytest.approx([2 / 90, 0])
+    for schedule in ("linear", "cosine"):
+        assert rates(schedule=schedule, min_lr_share=0.1)[100] == pytest.approx(0.2)
+    assert set(rates(schedule="constant", min_lr_share=0.1)[9:]) == {2.0}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "theirs"),
+    [("linear", get_linear_schedule_with_warmup), ("cosine", get_cosine_schedule_with_warmup)],
+)
+def test_decay_is_that_of_transformers(schedule, theirs):
+    sgd = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=2.0)
+    (decay,) = theirs(sgd, 10, 100).lr_lambdas
+    assert rates(schedule=schedule)[10:] == pytest.approx([2 * decay(n) for n in range(10, 101)])
+
+
+def test_warm_up_in_tokens_takes_the_place_of_the_share():
+    assert warmup_steps(make_run(optimizer={"warmup_tokens": 320})) == 320 // (16 * 4)
+    assert warmup_steps(make_run(optimizer={"warmup_tokens": 0})) == 0
+    assert rates(warmup_share=0.0)[0] == 2.0
+    # the published BabyLM runs: 4,000 steps
+    published = make_run(block_size=1024, batch_size=800, steps=10_944)
+    optimizer = Optimizer(warmup_tokens=4_000 * 819_200)
+    assert warmup_steps(published.model_copy(update={"optimizer": optimizer})) == 4_000
+
+
+@each_family
+def test_weight_decay_acts_on_matrices_only(family):
+    model = make_model(family)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(1.0)
+    optimizer = make_optimizer(model, Optimizer(lr=0.1, weight_decay=0.5))
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    for name, parameter in model.named_parameters():
+        expected = 1 - 0.1 * 0.5 if parameter.ndim >= 2 else 1.0
+        assert torch.allclose(parameter, torch.tensor(expected)), name
+
+
+# ---------------------------------------------------------------------------- training
+
+
+@pytest.mark.parametrize(
+    ("family", "dropout"), [("opt", 0.1), ("opt", 0.0), ("llama", 0.1), ("gpt2", 0.0)]
+)
+def test_four_segments_give_the_bits_of_one(tmp_path, family, dropout):
+    key = "attention_dropout" if family == "llama" else "dropout"
+    config = {} if family == "gpt2" else {key: dropout}
+    settings = {"steps": 12, "optimizer": {"lr": 0.01, "weight_decay": 0.1}}
+    curves, weights = {}, {}
+    for per_segment in (4, 1):
+        checkpoints = {"every_steps": 3, "per_segment": per_segment}
+        run = make_run(checkpoints=checkpoints, **settings)
+        curve, saved, state = [], {}, None
+        for segment in run.segments():
+            # the state brings all that counts: other weights and draws before it do not show
+            model = make_model(family, seed=3 if state is None else 99, **config)
+            optimizer = make_optimizer(model, run.optimizer)
+            if state is not None:
+                assert load_state(state, model, optimizer) == StateInfo(segment.start, "hash")
+            for row in train(
+                model,
+                optimizer,
+                run,
+                segment,
+                save=lambda step, m=model, s=saved: s.update({step: copy_of(m)}),
+            ):
+                curve.append((row.step, row.tokens, row.epoch, row.loss, row.lr, row.grad_norm))
+            state = tmp_path / f"{segment.number}.safetensors"
+            save_state(state, model, optimizer, StateInfo(segment.end, "hash"))
+        curves[per_segment], weights[per_segment] = curve, saved
+    assert len(run.segments()) == 4
+    assert curves[4] == curves[1]
+    assert list(weights[1]) == [0, 3, 6, 9, 12]
+    for step in weights[1]:
+        assert_identical(weights[4][step], weights[1][step])
+
+
+def test_dropout_is_drawn_anew_and_from_the_seed():
+    run = make_run(steps=3)
+    losses = []
+    for config, seed in (({"dropout": 0.1}, 3), ({"dropout": 0.1}, 3), ({}, 3), ({}, 4)):
+        model = make_model(seed=seed, **config)
+        losses.append([row.loss for row in train(model, make_optimizer(model, run.optimizer), run)])
+    assert losses[0] == losses[1]
+    assert losses[0] != losses[2] != losses[3]
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 16, 48, 63])
+def test_the_micro_batch_changes_results_by_rounding_only(batch_tokens):
+    """Plain SGD: Adam divides by the size of a gradient, and so blows up one that is all noise."""
+    run = make_run(steps=4, optimizer={"lr": 1.0})
+    results = []
+    for size in (10_000, batch_tokens):
+        model = make_model("gpt2")
+        rows = train(model, torch.optim.SGD(model.parameters(), lr=1.0), run, batch_tokens=size)
+        results.append((copy_of(model), [(row.loss, row.grad_norm) for row in rows]))
+    (whole, curve), (parts, other) = results
+    assert np.allclose(curve, other, rtol=1e-5, atol=0)
+    for name in whole:
+        assert torch.allclose(whole[name], parts[name], rtol=1e-5, atol=1e-6), name
+
+
+@each_family
+def test_the_first_loss_is_that_of_a_uniform_guess(family):
+    model = make_model(family)
+    run = make_run(steps=1)
+    (row,) = train(model, make_optimizer(model, run.optimizer), run)
+    assert row.loss == pytest.approx(math.log(VOCABULARY), abs=0.05)
+    assert (row.step, row.tokens, row.epoch) == (1, 64, 4 / 21)
+
+
+@each_family
+def test_a_step_is_the_one_that_transformers_own_loss_gives(family):
+    """One step of SGD by hand: `labels=` loss over the batch, clipped gradient, learning rate."""
+    optimizer = {"lr": 0.5, "warmup_share": 0, "schedule": "constant", "max_grad_norm": 0.01}
+    run = make_run(steps=1, optimizer=optimizer)
+    model, by_hand = make_model(family), make_model(family)
+    (row,) = train(model, torch.optim.SGD(model.parameters(), lr=9.0), run)
+    first = permutation(21, 0, seed=3)[:4]
+    ids = torch.tensor(TOKENS[: 21 * 16].reshape(21, 16)[first].astype(np.int64))
+    loss = by_hand(input_ids=ids, labels=ids).loss
+    loss.backward()
+    norm = math.sqrt(sum(float((p.grad.double() ** 2).sum()) for p in by_hand.parameters()))
+    assert row.loss == pytest.approx(loss.item(), rel=1e-6)
+    assert row.grad_norm == pytest.approx(norm, rel=1e-5)
+    with torch.no_grad():
+        for mine, theirs in zip(model.parameters(), by_hand.parameters(), strict=True):
+            theirs -= 0.5 * theirs.grad * (0.01 / norm)
+            assert torch.allclose(mine, theirs, atol=1e-6)
+
+
+def test_bf16_keeps_the_weights_in_fp32_and_the_loss_close():
+    losses = []
+    for precision in ("fp32", "bf16"):
+        run = make_run(steps=3, precision=precision)
+        model = make_model("llama")
+        losses.append([row.loss for row in train(model, make_optimizer(model, run.optimizer), run)])
+        assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    assert losses[0] != losses[1]
+    assert np.allclose(*losses, atol=0.02)
+
+
+def test_training_learns_the_text():
+    run = make_run(steps=60, optimizer={"lr": 0.03, "warmup_share": 0.1})
+    model = make_model("llama")
+    rows = train(model, make_optimizer(model, run.optimizer), run)
+    assert [row.step for row in rows] == list(range(1, 61))
+    assert rows[-1].loss < rows[0].loss - 1
+
+
+def test_a_diverging_run_stops_at_its_step_and_saves_nothing_more():
+    optimizer = {"lr": 1e30, "warmup_share": 0}
+    run = make_run(steps=8, optimizer=optimizer, checkpoints={"every_steps": 4})
+    model, saved = make_model(), []
+    with pytest.raises(TrainingError, match=r"^step 2 \(128 tokens\): loss nan.*Lower opt"):
+        train(model, make_optimizer(model, run.optimizer), run, save=saved.append)
+    assert saved == [0]
+    second = make_run(steps=8, checkpoints={"every_steps": 4, "per_segment": 1}).segments()[1]
+    with pytest.raises(TrainingError, match=r"^step 5 \(320 tokens\): loss nan"):
+        train(model, make_optimizer(model, run.optimizer), run, second, save=saved.append)
+    assert saved == [0]
+
+
+def test_a_corpus_smaller_than_a_batch_is_an_error():
+    run = make_run()
+    assert count_blocks(16 * 4, run, "corpus 'tiny'") == 4
+    with pytest.raises(ValueError, match=r"corpus 'tiny': 63 tokens are 3 blocks of 16.* the 4 "):
+        count_blocks(16 * 4 - 1, run, "corpus 'tiny'")
+
+
+# ---------------------------------------------------------------------------- checkpoints
+
+
+def save(model, folder):
+    save_checkpoint(model, folder / "model.safetensors", folder / "config.json")
+    return folder / "model.safetensors"
+
+
+@each_family
+def test_checkpoints_load_with_transformers_and_into_a_live_model(tmp_path, family):
+    model = make_model(family).eval()
+    weights = save(model, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", weights.name]
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path).eval()
+    live = make_model(family, seed=8).eval()
+    load_weights(live, weights)
+    assert type(loaded) is type(model)
+    assert loaded.dtype == torch.float32
+    ids = torch.arange(20)[None]
+    with torch.inference_mode():
+        expected = model(ids).logits
+        assert torch.equal(loaded(ids).logits, expected)
+        assert torch.equal(live(ids).logits, expected)
+
+
+def test_a_model_is_drawn_from_its_seed():
+    assert_identical(copy_of(make_model(seed=5)), copy_of(make_model(seed=5)))
+    matrices = [make_model(seed=seed).get_input_embeddings().weight for seed in (5, 6)]
+    assert not torch.equal(*matrices)
+
+
+def damaged(weights: Path, how: str):
+    if how == "cut short":
+        weights.write_bytes(weights.read_bytes()[:-100])
+    elif how == "empty":
+        weights.write_bytes(b"")
+    elif how == "missing":
+        weights.unlink()
+    return weights
+
+
+@pytest.mark.parametrize("how", ["cut short", "empty", "missing"])
+def test_a_damaged_file_is_named(tmp_path, how):
+    model = make_model()
+    with pytest.raises(ValueError, match=r"model\.safetensors: is missing, damaged or cut short"):
+        load_weights(model, damaged(save(model, tmp_path), how))
+    optimizer = make_optimizer(model, Optimizer())
+    state = tmp_path / "0000.safetensors"
+    save_state(state, model, optimizer, StateInfo(0, "hash"))
+    with pytest.raises(ValueError, match=r"0000\.safetensors: is missing, damaged or cut short"):
+        load_state(damaged(state, how), model, optimizer)
+
+
+def test_the_state_of_another_model_is_named(tmp_path):
+    model, state = make_model(), tmp_path / "0000.safetensors"
+    save_state(state, model, make_optimizer(model, Optimizer()), StateInfo(0, "hash"))
+    for config in ({"ffn_dim": 48}, {"num_hidden_layers": 3}):
+        other = make_model(**config)
+        with pytest.raises(ValueError, match=r"0000\.safetensors: is not a training state of this"):
+            load_state(state, other, make_optimizer(other, Optimizer()))
+    with pytest.raises(ValueError, match=r"model\.safetensors: is not a training state of this"):
+        load_state(save(model, tmp_path), model, make_optimizer(model, Optimizer()))
+
+
+def test_weights_of_another_model_are_named(tmp_path):
+    weights = save(make_model(), tmp_path)
+    with pytest.raises(ValueError, match=r"model\.safetensors: tensor '.*' has shape .* the model"):
+        load_weights(make_model(ffn_dim=48), weights)
+    with pytest.raises(ValueError, match=r"tensor '.*layers\.2\..*' is missing"):
+        load_weights(make_model(num_hidden_layers=3), weights)
+    with pytest.raises(ValueError, match=r"tensor '.*layers\.1\..*' is not in the model"):
+        load_weights(make_model(num_hidden_layers=1), weights)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_not_finite_are_named(tmp_path, value):
+    model = make_model()
+    with torch.no_grad():
+        model.model.decoder.layers[1].fc1.bias[3] = value
+    with pytest.raises(ValueError, match=r"model\.safetensors: tensor '.*fc1\.bias' holds NaN"):
+        load_weights(make_model(), save(model, tmp_path))
+
+
+def test_mistakes_in_an_architecture_are_named():
+    with pytest.raises(ValueError, match=r"opt models have no setting 'fnn_dim'.*'ffn_dim'"):
+        make_model(fnn_dim=3)
+    with pytest.raises(ValueError, match="model_type 'optt' is not known; did you mean 'opt'"):
+        new_model(Architecture(model_type="optt"), TOKENIZER, 16, 0)
+    for family, key in (("opt", "max_position_embeddings"), ("gpt2", "n_positions")):
+        with pytest.raises(ValueError, match="blocks of 16 tokens do not fit into the 15"):
+            make_model(family, **{key: 15})

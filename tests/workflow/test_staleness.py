@@ -1,0 +1,127 @@
+"""What is made again, and what is not, after something has changed."""
+
+import shutil
+
+import pytest
+
+pytestmark = pytest.mark.workflow
+
+GATHERING = {"correlations": 1, "perplexity": 1}
+FIGURES = {"plot_correlation": 1, "plot_perplexity": 1, "plot_overview": 1, "all": 1}
+
+
+def identities(folder):
+    """Which file stands at each path: a file that is written again is another one."""
+    return {path: path.stat().st_ino for path in folder.rglob("*") if path.is_file()}
+
+
+def contents(folder):
+    return {
+        path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
+
+
+def test_a_removed_score_file_is_made_again_and_no_other(project, finished):
+    removed = project.results / "scores" / "binomials" / "fast" / "step-00000050.csv"
+    removed.unlink()
+    dry = project.dry_run()
+    assert dry.counts == {"score_0": 1, **GATHERING, **FIGURES}
+    name = str(removed.relative_to(project.folder))
+    assert dry.jobs["Score fast to step 100"] == f"Missing output files: {name}"
+
+    scores = project.results / "scores"
+    before = identities(scores)
+    project.make("scores", "tables")
+    assert contents(scores) == contents(finished.results / "scores")
+    assert contents(project.results / "tables") == contents(finished.results / "tables")
+    after = identities(scores)
+    assert after.keys() - before.keys() == {removed}
+    assert {path for path in before if before[path] != after[path]} == set()
+    assert project.dry_run("scores", "tables").counts == {}
+
+
+def test_a_damaged_score_file_is_repaired_when_its_segment_is_scored_again(project, finished):
+    """Snakemake compares times, not contents, so a file that was cut short looks newer than its
+    inputs and is used as it is. The score job compares contents, so asking for the file by force
+    writes it again, and no other."""
+    damaged = project.results / "scores" / "binomials" / "fast" / "step-00000050.csv"
+    text = damaged.read_text()
+    damaged.write_text(text[: len(text) // 2])
+    name = str(damaged.relative_to(project.folder))
+    assert set(project.dry_run("scores").counts) == set()
+    assert project.dry_run("scores", "--forcerun", name).counts == {"score_0": 1, "scores": 1}
+
+    scores = project.results / "scores"
+    before = identities(scores)
+    project.make("scores", "--forcerun", name)
+    assert contents(scores) == contents(finished.results / "scores")
+    after = identities(scores)
+    assert {path for path in before if before[path] != after[path]} == {damaged}
+
+
+def test_a_damaged_score_file_stops_the_tables(project):
+    damaged = project.results / "scores" / "binomials" / "fast" / "step-00000050.csv"
+    text = damaged.read_text()
+    damaged.write_text(text[: len(text) // 2])
+    table = "results/tiny/tables/fast/correlations.csv"
+    assert project.dry_run(table).counts == {"correlations": 1}
+    done = project.call("--cores", "1", table)
+    assert done.returncode != 0
+    assert damaged.name in done.stdout
+
+
+def test_a_removed_figure_is_one_job(project):
+    (project.results / "figures" / "slow" / "loss.svg").unlink()
+    assert project.dry_run().counts == {"plot_loss": 1, "all": 1}
+
+
+def test_deleting_scored_checkpoints_makes_nothing_stale(project):
+    for run in ("slow", "fast"):
+        shutil.rmtree(project.results / "runs" / run / "checkpoints")
+    assert project.dry_run().counts == {}
+
+
+def test_what_changes_no_result_remakes_nothing(project, tiny):
+    """Resources, comments in the study and in scripts, the order and the times of files."""
+    tiny["resources"] = {
+        stage: {"threads": 2, "batch_tokens": 64, "mem_mb": 9_000, "runtime": 5}
+        for stage in ("corpus", "train", "score", "analysis")
+    }
+    tiny["runs"] = dict(reversed(tiny["runs"].items()))
+    project.write(tiny)
+    with open(project.study, "a") as file:
+        file.write("# A comment.\n")
+    for script in (project.folder / "scripts").rglob("*.py"):
+        with open(script, "a") as file:
+            file.write("# A comment.\n")
+    (project.folder / "data" / "toy" / "prompts.csv").touch()
+    assert project.dry_run().counts == {}
+
+
+def test_a_run_that_changes_is_made_again_alone(project, tiny):
+    tiny["runs"]["fast"]["optimizer"]["lr"] = 2e-2
+    project.write(tiny)
+    dry = project.dry_run()
+    assert dry.counts == {
+        **{"train_0": 1, "train_1": 1, "score_0": 1, "score_1": 1, "losses": 1},
+        **{**GATHERING, "plot_loss": 1, **FIGURES},
+    }
+    assert "Figure: correlations of all runs" in dry.jobs
+    assert [message for message in dry.jobs if "slow" in message] == []
+
+
+def test_a_new_run_is_made_beside_the_others(project, tiny):
+    tiny["runs"]["faster"] = {**tiny["runs"]["fast"], "seed": 1}
+    project.write(tiny)
+    dry = project.dry_run()
+    made = {message for message in dry.jobs if "faster" not in message}
+    assert made == {"Figure: correlations of all runs"}
+
+
+def test_a_changed_probe_trains_nothing(project, tiny):
+    tiny["probes"]["binomials"]["max_prompts"] = 3
+    project.write(tiny)
+    dry = project.dry_run()
+    stages = {"index": 1, "score_0": 2, "score_1": 2, "correlations": 2, "perplexity": 2}
+    figures = {"plot_correlation": 2, "plot_perplexity": 2, "plot_overview": 1, "all": 1}
+    assert dry.counts == {**stages, **figures}
