@@ -154,6 +154,17 @@ def indexes_of(wildcards):
     return [P.index(probe, tokenizer) for probe in BINOMIALS]
 
 
+def positions_argument(wildcards):
+    """For index.py: the fewest positions of the models that read this index, where stated."""
+    positions = [
+        study.architectures[run.architecture].positions()
+        for run in study.runs.values()
+        if run.tokenizer == wildcards.tokenizer
+    ]
+    stated = [count for count in positions if count is not None]
+    return f"--positions {min(stated)}" if stated else ""
+
+
 def scores_of(probes):
     """Input function: the score files of a run on these probes, in the order of the steps."""
     return lambda wildcards: [

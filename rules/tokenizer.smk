@@ -86,9 +86,10 @@ rule index:
     params:
         script=f"{SCRIPTS}/index.py",
         spec=lambda wildcards: spec(BINOMIALS[wildcards.probe]),
+        positions=positions_argument,
     message:
         "Index of probe {wildcards.probe} under tokenizer {wildcards.tokenizer}"
     shell:
         "python {params.script} --spec {params.spec:q} --items {input.stimuli:q}"
-        " --prompts {input.prompts:q} --tokenizer {input.tokenizer} --output {output}"
-        " 2>&1 | tee {log}"
+        " --prompts {input.prompts:q} --tokenizer {input.tokenizer} {params.positions}"
+        " --output {output} 2>&1 | tee {log}"

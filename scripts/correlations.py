@@ -16,7 +16,7 @@ from ontogeny.study.models import BinomialsProbe, Run
 
 def read_scores(files: list[str]) -> pl.LazyFrame:
     """The score files of a run on one probe. One that holds less than the others was cut short."""
-    scores = pl.scan_csv(files, include_file_paths="file")
+    scores = pl.scan_csv(files, include_file_paths="file", raise_if_empty=False)
     held = scores.group_by("file").agg(pl.col("preference").count().alias("rows")).collect()
     rows = dict(held.iter_rows())
     expected = max(rows.values())

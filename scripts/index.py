@@ -18,6 +18,9 @@ def main() -> None:
     parser.add_argument("--items", type=Path, required=True, help="CSV of the items")
     parser.add_argument("--prompts", type=Path, required=True, help="CSV of the prompts")
     parser.add_argument("--tokenizer", type=Path, required=True, help="tokenizer.json")
+    parser.add_argument(
+        "--positions", type=int, help="the longest input of the models; a longer string is an error"
+    )
     parser.add_argument("--output", type=Path, required=True, help="the index (.safetensors)")
     args = parser.parse_args()
     probe = BinomialsProbe.model_validate_json(args.spec)
@@ -25,6 +28,12 @@ def main() -> None:
     prompts = read_prompts(args.prompts, probe.max_prompts)
     tokenizer, info = load_tokenizer(args.tokenizer)
     index = index_binomials(items, prompts, tokenizer, info, sha256(args.tokenizer))
+    if args.positions is not None and index.longest > args.positions:
+        raise ValueError(
+            f"the longest string has {index.longest} tokens, more than the {args.positions} "
+            "positions of a model that is scored on it; raise its max_position_embeddings, or "
+            f"shorten the longest of {args.prompts} and {args.items}"
+        )
     save_index(index, args.output)
     say(
         f"{len(items):,} items x 2 orders x {len(prompts)} prompts = {len(index.starts) - 1:,} "

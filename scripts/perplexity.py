@@ -13,7 +13,7 @@ from ontogeny.study.models import Run
 
 def read_score(file: str) -> pl.DataFrame:
     """The one row of a score file."""
-    table = pl.read_csv(file, truncate_ragged_lines=True)
+    table = pl.read_csv(file, truncate_ragged_lines=True, raise_if_empty=False)
     if table.height != 1 or table.null_count().sum_horizontal().item():
         raise ValueError(f"{file}: does not hold one whole row; remove it to make it again")
     return table

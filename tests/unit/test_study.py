@@ -114,7 +114,8 @@ def test_a_schedule_is_the_union_of_its_parts():
         assert checkpoint_steps(50, 10, **keys) == sorted(united)
 
 
-def test_less_than_a_step_apart_is_every_step():
+def test_tokens_between_checkpoints_are_rounded_down_to_steps_but_not_to_none():
+    assert checkpoint_steps(6, 10, every_tokens=29) == [0, 2, 4, 6]
     assert checkpoint_steps(3, 100, every_tokens=1) == [0, 1, 2, 3]
 
 

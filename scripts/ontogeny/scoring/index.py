@@ -37,6 +37,7 @@ class Index:
 
     @property
     def longest(self) -> int:
+        """Tokens of the longest string."""
         return int(np.diff(self.starts).max())
 
 

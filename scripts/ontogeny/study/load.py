@@ -1,6 +1,7 @@
 """From the mapping in a config file to a checked study with all its runs."""
 
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import ValidationError
@@ -100,8 +101,14 @@ def _with_origin(line: str, origin: dict[str, str]) -> str:
     return line
 
 
-def _problems(study: Study):
+def _problems(study: Study) -> Iterator[str]:
     """What only shows when sections are seen together."""
+    yield from _run_problems(study)
+    yield from _tokenizer_problems(study)
+    yield from _probe_problems(study)
+
+
+def _run_problems(study: Study) -> Iterator[str]:
     if not study.runs:
         yield "runs: the study trains nothing; give `runs` or a `grid`"
     for name, run in study.runs.items():
@@ -121,6 +128,9 @@ def _problems(study: Study):
                 f"positions of architecture {run.architecture!r}; shorten the blocks or raise its "
                 "max_position_embeddings"
             )
+
+
+def _tokenizer_problems(study: Study) -> Iterator[str]:
     for name, tokenizer in study.tokenizers.items():
         corpus = getattr(tokenizer, "corpus", None)
         if corpus is not None and corpus not in study.corpora:
@@ -128,16 +138,24 @@ def _problems(study: Study):
                 f"tokenizers.{name}: corpus {corpus!r} is not defined; "
                 f"{nearest(corpus, study.corpora)}"
             )
+
+
+def _probe_problems(study: Study) -> Iterator[str]:
     for name, probe in study.probes.items():
-        corpus = getattr(probe, "items_from", None) or getattr(probe, "corpus", None)
-        if corpus is None:
-            continue
-        if corpus not in study.corpora:
-            yield (
-                f"probes.{name}: corpus {corpus!r} is not defined; {nearest(corpus, study.corpora)}"
-            )
-        elif probe.type == "binomials" and not isinstance(study.corpora[corpus], ToyCorpus):
-            yield (
-                f"probes.{name}.items_from: corpus {corpus!r} is not in the toy language, so it "
-                "has no binomials of its own; give a file in `items`"
-            )
+        given = probe.items_from if probe.type == "binomials" else probe.corpus
+        if given is not None and given not in study.corpora:
+            yield f"probes.{name}: corpus {given!r} is not defined; {nearest(given, study.corpora)}"
+        elif probe.type == "binomials":
+            if given is not None and not isinstance(study.corpora[given], ToyCorpus):
+                yield (
+                    f"probes.{name}.items_from: corpus {given!r} is not in the toy language, so it "
+                    "has no binomials of its own; give a file in `items`"
+                )
+        else:
+            used = {run.corpus for run in study.runs.values()} if given is None else {given}
+            for corpus in sorted(used & set(study.corpora)):
+                if not study.corpora[corpus].holds_out():
+                    yield (
+                        f"probes.{name}: corpus {corpus!r} holds nothing out to measure perplexity "
+                        f"on; set corpora.{corpus}.holdout.share above 0"
+                    )

@@ -49,6 +49,13 @@ class CorpusBase(Section):
         "transcribed dialogue.",
     )
 
+    def holds_out(self) -> bool:
+        """Whether some documents are kept from training."""
+        own_split = getattr(self, "validation_files", None) or getattr(
+            self, "validation_split", None
+        )
+        return bool(own_split) or self.holdout.share > 0
+
 
 class ToyCorpus(CorpusBase):
     """Stories in the built-in toy language, whose true order preferences are known."""

@@ -1,0 +1,88 @@
+"""A study that is killed goes on where it was, and ends as if nothing had happened."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from conftest import environment
+
+from ontogeny.files import sha256
+
+pytestmark = pytest.mark.workflow
+
+PATIENCE = 120  # seconds until a file must be there
+
+
+def kill_when(workflow, target, exists):
+    """Make a target; when `exists` is there, kill Snakemake and all that it started, at once."""
+    log = workflow.folder / "killed.log"
+    with open(log, "w") as output:
+        process = subprocess.Popen(
+            workflow.command("--cores", "2", target),
+            cwd=workflow.folder,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + PATIENCE
+    while not exists.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
+    assert exists.exists(), log.read_text()
+    wait_for_group(process.pid)
+
+
+def wait_for_group(group):
+    """Wait until no process of a killed group is left."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        alive = []
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                state, _, its_group = stat.read_text().rpartition(")")[2].split()[:3]
+            except OSError:
+                continue
+            if int(its_group) == group and state != "Z":
+                alive.append(stat)
+        if not alive:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"{alive} outlived the kill")
+
+
+def finish(workflow, target):
+    """What a person does next: unlock, then run again; returns what the dry run promises."""
+    assert workflow.call("--cores", "2", target).returncode != 0
+    assert workflow.call("--unlock").returncode == 0
+    promised = workflow.dry_run("--rerun-incomplete", target)
+    workflow.make("--rerun-incomplete", target)
+    return promised
+
+
+def test_killed_training_ends_with_the_same_weights(project, finished):
+    run = Path("runs", "slow")
+    shutil.rmtree(project.results / run)
+    checkpoints = project.results / run / "checkpoints"
+    kill_when(project, "runs", checkpoints / "step-00000150" / "config.json")
+    segments = project.results / run / "segments"
+    assert (segments / "0000.manifest.json").exists()
+    assert not (segments / "0001.manifest.json").exists()
+    assert not (checkpoints / "step-00000200" / "config.json").exists()
+
+    assert finish(project, "runs").counts == {"train_1": 1, "runs": 1}
+    for expected in (finished.results / run).rglob("*.safetensors"):
+        made = project.results / expected.relative_to(finished.results)
+        assert sha256(made) == sha256(expected), made
+    assert project.dry_run("runs").counts == {}
+    half_written = [path for path in project.results.rglob("*.tmp") if path.name[0] != "."]
+    assert half_written == []
