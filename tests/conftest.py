@@ -108,6 +108,19 @@ class Workflow:
             timeout=600,
         )
 
+    def start(self, *args: str) -> subprocess.Popen:
+        """Start Snakemake in a process group of its own; it prints into `started.log`."""
+        with open(self.folder / "started.log", "w") as log:
+            return subprocess.Popen(
+                self.command(*args),
+                cwd=self.folder,
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
     def make(self, *args: str) -> str:
         """Make targets on two cores; fails the test with Snakemake's output."""
         done = self.call("--cores", "2", *args)

@@ -1,14 +1,13 @@
 """A study that is killed goes on where it was, and ends as if nothing had happened."""
 
+import contextlib
 import os
 import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from conftest import environment
 
 from ontogeny.files import sha256
 
@@ -19,26 +18,14 @@ PATIENCE = 120  # seconds until a file must be there
 
 def kill_when(workflow, target, exists):
     """Make a target; when `exists` is there, kill Snakemake and all that it started, at once."""
-    log = workflow.folder / "killed.log"
-    with open(log, "w") as output:
-        process = subprocess.Popen(
-            workflow.command("--cores", "2", target),
-            cwd=workflow.folder,
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    process = workflow.start("--cores", "2", target)
     deadline = time.monotonic() + PATIENCE
     while not exists.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.002)
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
-    assert exists.exists(), log.read_text()
+    assert exists.exists(), (workflow.folder / "started.log").read_text()
     wait_for_group(process.pid)
 
 
@@ -69,6 +56,11 @@ def finish(workflow, target):
     return promised
 
 
+def visible_files(folder):
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name[0] != ".")
+    return {path.relative_to(folder) for path in files if not path.match("*.scores.json")}
+
+
 def test_killed_training_ends_with_the_same_weights(project, finished):
     run = Path("runs", "slow")
     shutil.rmtree(project.results / run)
@@ -84,5 +76,19 @@ def test_killed_training_ends_with_the_same_weights(project, finished):
         made = project.results / expected.relative_to(finished.results)
         assert sha256(made) == sha256(expected), made
     assert project.dry_run("runs").counts == {}
-    half_written = [path for path in project.results.rglob("*.tmp") if path.name[0] != "."]
-    assert half_written == []
+    # What the kill left half-written has a hidden name, which nothing reads.
+    assert visible_files(project.results / run) == visible_files(finished.results / run)
+
+
+def test_killed_scoring_ends_with_the_same_scores(project, finished):
+    for probe in ("binomials", "held-out"):
+        shutil.rmtree(project.results / "scores" / probe / "slow")
+    for record in (project.results / "runs" / "slow" / "segments").glob("*.scores.json"):
+        record.unlink()
+    first = project.results / "scores" / "binomials" / "slow" / "step-00000000.csv"
+    kill_when(project, "scores", first)
+    finish(project, "scores")
+    for expected in (finished.results / "scores").rglob("*.csv"):
+        made = project.results / expected.relative_to(finished.results)
+        assert made.read_bytes() == expected.read_bytes(), made
+    assert project.dry_run("scores").counts == {}

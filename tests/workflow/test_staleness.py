@@ -59,15 +59,22 @@ def test_a_damaged_score_file_is_repaired_when_its_segment_is_scored_again(proje
     assert {path for path in before if before[path] != after[path]} == {damaged}
 
 
-def test_a_damaged_score_file_stops_the_tables(project):
-    damaged = project.results / "scores" / "binomials" / "fast" / "step-00000050.csv"
-    text = damaged.read_text()
-    damaged.write_text(text[: len(text) // 2])
-    table = "results/tiny/tables/fast/correlations.csv"
-    assert project.dry_run(table).counts == {"correlations": 1}
-    done = project.call("--cores", "1", table)
+@pytest.mark.parametrize(
+    ("probe", "table", "kept", "complaint"),
+    [
+        ("binomials", "correlations", 1 + 180, "180 whole rows, but other checkpoints have 360"),
+        ("held-out", "perplexity", 1, "does not hold one whole row"),
+    ],
+)
+def test_a_score_file_that_was_cut_short_stops_its_table(project, probe, table, kept, complaint):
+    """Also where the cut is between two lines, and each item is still there in some prompt."""
+    damaged = project.results / "scores" / probe / "fast" / "step-00000050.csv"
+    damaged.write_text("".join(damaged.read_text().splitlines(keepends=True)[:kept]))
+    done = project.call("--cores", "1", f"results/tiny/tables/fast/{table}.csv")
     assert done.returncode != 0
-    assert damaged.name in done.stdout
+    name = damaged.relative_to(project.folder)
+    assert f"error: {name}: {complaint}; remove it to make it again" in done.stdout
+    assert "Traceback" not in done.stdout
 
 
 def test_a_removed_figure_is_one_job(project):

@@ -78,6 +78,8 @@ def read_weights(path: Path) -> dict[str, float]:
     _require_columns(path, rows, ["column", "weight"])
     weights = {}
     for line, row in rows:
+        if row["column"] in weights:
+            raise ValueError(f"{path}, line {line}: {row['column']!r} has a weight already")
         weights[row["column"]] = _number(row, "weight", f"{path}, line {line}: ")
     return weights
 

@@ -59,13 +59,18 @@ def model_config(architecture: Architecture, tokenizer: TokenizerInfo) -> AutoCo
 def save_checkpoint(model: PreTrainedModel, weights: Path, config: Path) -> None:
     """Write `model.safetensors` and `config.json`, loadable by `from_pretrained`.
 
-    A tied matrix is written once; `transformers` ties it again when it loads.
+    A tied matrix is written once; `transformers` ties it again when it loads. Raises ValueError
+    for weights that are not finite.
     """
+    tensors = named_weights(model)
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"{name} holds NaN or infinity: training has diverged; lower the lr")
     model.config.architectures = [type(model).__name__]
     model.config.dtype = torch.float32
     write_text(config, model.config.to_json_string())
     with replacing(weights) as temporary:
-        save_file(named_weights(model), temporary, metadata={"format": "pt"})
+        save_file(tensors, temporary, metadata={"format": "pt"})
 
 
 def load_weights(model: PreTrainedModel, weights: Path) -> None:
