@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from transformers import (
     AutoModelForCausalLM,
     get_cosine_schedule_with_warmup,
@@ -13,7 +14,7 @@ from transformers import (
 from ontogeny.corpus.tokenizer import TokenizerInfo
 from ontogeny.study.models import Architecture, Optimizer, Run
 from ontogeny.training.loop import TrainingError, count_blocks, train_segment
-from ontogeny.training.model import load_weights, new_model, save_checkpoint
+from ontogeny.training.model import load_weights, named_weights, new_model, save_checkpoint
 from ontogeny.training.optimizer import learning_rate, make_optimizer, warmup_steps
 from ontogeny.training.order import permutation, sequence_blocks
 from ontogeny.training.state import StateInfo, load_state, save_state
@@ -364,12 +365,18 @@ def test_weights_of_another_model_are_named(tmp_path):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_weights_that_are_not_finite_are_named(tmp_path, value):
+def test_weights_that_are_not_finite_are_named_and_never_saved(tmp_path, value):
     model = make_model()
+    weights = save(model, tmp_path)
+    before = weights.read_bytes()
     with torch.no_grad():
         model.model.decoder.layers[1].fc1.bias[3] = value
+    with pytest.raises(ValueError, match=r"fc1\.bias holds NaN or infinity: training has diverged"):
+        save(model, tmp_path)
+    assert weights.read_bytes() == before
+    save_file(named_weights(model), weights)
     with pytest.raises(ValueError, match=r"model\.safetensors: tensor '.*fc1\.bias' holds NaN"):
-        load_weights(make_model(), save(model, tmp_path))
+        load_weights(make_model(), weights)
 
 
 def test_mistakes_in_an_architecture_are_named():
