@@ -19,7 +19,7 @@ PROJECT = Path(workflow.basedir)
 sys.path.insert(0, str(PROJECT / "scripts"))
 
 from ontogeny.paths import Paths, project_path
-from ontogeny.study import StudyError, load_study
+from ontogeny.study import StudyError, load_study, repeated_keys
 from ontogeny.inputs import check_inputs, corpus_files
 
 # A file given with --configfile is the whole study: nothing of the default is mixed in.
@@ -29,6 +29,9 @@ if not workflow.overwrite_configfiles:
 
 
 try:
+    for file in workflow.overwrite_configfiles or [PROJECT / "config.yaml"]:
+        if repeated := list(repeated_keys(Path(file))):
+            raise StudyError(repeated)
     study = load_study(config)
     if workflow.is_main_process:
         check_inputs(study)

@@ -4,8 +4,10 @@
 rule correlations:
     input:
         scores=scores_of(BINOMIALS),
-        stimuli=[items_of(probe) for probe in BINOMIALS.values()],
-        weights=[file for probe in BINOMIALS.values() for file in weights_of(probe)],
+        stimuli=lambda wildcards: [items_of(probe) for probe in BINOMIALS.values()],
+        weights=lambda wildcards: [
+            file for probe in BINOMIALS.values() for file in weights_of(probe)
+        ],
     output:
         P.run_table("{run}", "correlations"),
     log:
@@ -25,7 +27,7 @@ rule correlations:
     message:
         "Correlations of {wildcards.run}"
     shell:
-        "python {params.script} --study-folder {params.folder} --name {wildcards.run}"
+        "python {params.script:q} --study-folder {params.folder} --name {wildcards.run}"
         " --run {params.run:q} {params.probes} --output {output} 2>&1 | tee {log}"
 
 
@@ -48,7 +50,7 @@ rule losses:
     message:
         "Loss curve of {wildcards.run}"
     shell:
-        "python {params.script} --segments {input} --output {output} 2>&1 | tee {log}"
+        "python {params.script:q} --segments {input} --output {output} 2>&1 | tee {log}"
 
 
 rule perplexity:
@@ -70,7 +72,7 @@ rule perplexity:
     message:
         "Perplexity of {wildcards.run}"
     shell:
-        "python {params.script} --study-folder {params.folder} --name {wildcards.run}"
+        "python {params.script:q} --study-folder {params.folder} --name {wildcards.run}"
         " --run {params.run:q} --probes {params.probes} --output {output} 2>&1 | tee {log}"
 
 

@@ -12,6 +12,7 @@ def any_of(names):
 wildcard_constraints:
     corpus=any_of(study.corpora),
     tokenizer=any_of(study.tokenizers),
+    architecture=any_of(study.architectures),
     probe=any_of(study.probes),
     run=any_of(study.runs),
 
@@ -78,6 +79,18 @@ def tokens_of(file, corpus=None):
 
 def tokenizer_of(wildcards):
     return P.tokenizer(study.runs[wildcards.run].tokenizer, "tokenizer.json")
+
+
+def architecture_of(wildcards):
+    run = study.runs[wildcards.run]
+    return P.architecture(run.architecture, run.tokenizer)
+
+
+def longest_block(wildcards):
+    """The longest training sequence of an architecture."""
+    return max(
+        run.block_size for run in study.runs.values() if run.architecture == wildcards.architecture
+    )
 
 
 def source_files(key):

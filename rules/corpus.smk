@@ -26,7 +26,7 @@ rule corpus:
     message:
         "Corpus {wildcards.corpus}"
     shell:
-        "python {params.script} --spec {params.spec:q} --files {input.files:q}"
+        "python {params.script:q} --spec {params.spec:q} --files {input.files:q}"
         " --validation-files {input.validation_files:q} --train {output.train}"
         " --validation {output.validation} --provenance {output.provenance} 2>&1 | tee {log}"
 
@@ -48,7 +48,8 @@ rule toy_items:
     message:
         "Binomials of the toy language of corpus {wildcards.corpus}"
     shell:
-        "python {params.script} --language-seed {params.seed} --output {output}" " 2>&1 | tee {log}"
+        "python {params.script:q} --language-seed {params.seed} --output {output}"
+        " 2>&1 | tee {log}"
 
 
 rule corpora:

@@ -22,7 +22,7 @@ rule plot_correlation:
     message:
         "Figure: correlation of {wildcards.run}"
     shell:
-        "python {params.script} --table {input} --png {output.png}"
+        "python {params.script:q} --table {input} --png {output.png}"
         " --svg {output.svg} 2>&1 | tee {log}"
 
 
@@ -45,7 +45,7 @@ rule plot_loss:
     message:
         "Figure: loss of {wildcards.run}"
     shell:
-        "python {params.script} --table {input} --png {output.png} --svg {output.svg}"
+        "python {params.script:q} --table {input} --png {output.png} --svg {output.svg}"
         " 2>&1 | tee {log}"
 
 
@@ -70,7 +70,7 @@ rule plot_perplexity:
     message:
         "Figure: perplexity of {wildcards.run}"
     shell:
-        "python {params.script} --table {input} --png {output.png}"
+        "python {params.script:q} --table {input} --png {output.png}"
         " --svg {output.svg} 2>&1 | tee {log}"
 
 
@@ -91,7 +91,7 @@ rule plot_overview:
     message:
         "Figure: correlations of all runs"
     shell:
-        "python {params.script} --table {input} --png {output.png} --svg {output.svg}"
+        "python {params.script:q} --table {input} --png {output.png} --svg {output.svg}"
         " 2>&1 | tee {log}"
 
 

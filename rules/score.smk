@@ -48,7 +48,7 @@ for rule_name, runs, segment in segment_rules("score"):
         message:
             f"Score {{wildcards.run}} to step {segment.end}"
         shell:
-            "python {params.script} --name {wildcards.run} --manifest {input.manifest}"
+            "python {params.script:q} --name {wildcards.run} --manifest {input.manifest}"
             " --study-folder {params.folder} --records {output.records} {params.binomials}"
             " {params.perplexity} --block-size {params.block_size} --threads {threads}"
             " --gpu {resources.gpu} --batch-tokens {resources.batch_tokens} 2>&1 | tee {log}"

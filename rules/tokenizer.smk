@@ -26,7 +26,7 @@ rule tokenizer:
     message:
         "Tokenizer {wildcards.tokenizer}"
     shell:
-        "python {params.script} --spec {params.spec:q} {params.documents}"
+        "python {params.script:q} --spec {params.spec:q} {params.documents}"
         " --output {output.tokenizer} --output-config {output.config} 2>&1 | tee {log}"
 
 
@@ -62,7 +62,7 @@ rule tokens:
     message:
         "Tokens of corpus {wildcards.corpus} under tokenizer {wildcards.tokenizer}"
     shell:
-        "python {params.script} --tokenizer {input.tokenizer} --train-documents {input.train}"
+        "python {params.script:q} --tokenizer {input.tokenizer} --train-documents {input.train}"
         " --validation-documents {input.validation} --output-folder {params.folder}"
         " 2>&1 | tee {log}"
 
@@ -90,6 +90,6 @@ rule index:
     message:
         "Index of probe {wildcards.probe} under tokenizer {wildcards.tokenizer}"
     shell:
-        "python {params.script} --spec {params.spec:q} --items {input.stimuli:q}"
+        "python {params.script:q} --spec {params.spec:q} --items {input.stimuli:q}"
         " --prompts {input.prompts:q} --tokenizer {input.tokenizer} {params.positions}"
         " --output {output} 2>&1 | tee {log}"

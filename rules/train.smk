@@ -2,6 +2,33 @@
 # The state is `ancient`: one that is made again is byte-identical, so it remakes nothing.
 
 
+# Before training: a mistake in an architecture must not cost the checkpoints of an earlier run.
+rule architecture:
+    input:
+        tokenizer=P.tokenizer("{tokenizer}", "tokenizer.json"),
+    output:
+        P.architecture("{architecture}", "{tokenizer}"),
+    log:
+        P.log("architecture/{architecture}/{tokenizer}"),
+    benchmark:
+        P.benchmark("architecture/{architecture}/{tokenizer}")
+    priority: 10
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=TRAIN.mem_mb,
+        runtime=TRAIN.runtime,
+    params:
+        script=f"{SCRIPTS}/architecture.py",
+        spec=lambda wildcards: spec(study.architectures[wildcards.architecture]),
+        block_size=longest_block,
+    message:
+        "Architecture {wildcards.architecture} for tokenizer {wildcards.tokenizer}"
+    shell:
+        "python {params.script:q} --spec {params.spec:q} --tokenizer {input.tokenizer}"
+        " --block-size {params.block_size} --output {output} 2>&1 | tee {log}"
+
+
 for rule_name, runs, segment in segment_rules("train"):
 
     rule:
@@ -11,6 +38,7 @@ for rule_name, runs, segment in segment_rules("train"):
             tokens=tokens_of("train.bin"),
             meta=tokens_of("meta.json"),
             tokenizer=tokenizer_of,
+            architecture=architecture_of,
             state=ancient(P.state("{run}", segment.number - 1)) if segment.start else [],
         output:
             checkpoints=[
@@ -48,7 +76,7 @@ for rule_name, runs, segment in segment_rules("train"):
         message:
             f"Train {{wildcards.run}} to step {segment.end}"
         shell:
-            "python {params.script} --name {wildcards.run} --spec {params.spec:q}"
+            "python {params.script:q} --name {wildcards.run} --spec {params.spec:q}"
             " --segment {params.segment} --tokens {input.tokens} --meta {input.meta}"
             " --tokenizer {input.tokenizer} {params.state} --study-folder {params.folder}"
             " --threads {threads} --gpu {resources.gpu} --batch-tokens {resources.batch_tokens}"

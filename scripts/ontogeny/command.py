@@ -10,6 +10,8 @@ import os
 import sys
 from collections.abc import Callable
 
+from pydantic import ValidationError
+
 INTERRUPTED = 130
 
 
@@ -27,6 +29,9 @@ def run(main: Callable[[], None]) -> None:
         main()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except ValidationError as error:
+        lines = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        sys.exit(f"error: {error.title}: {'; '.join(lines)}")
     except (ValueError, OSError, EOFError) as error:
         if os.environ.get("ONTOGENY_TRACEBACK"):
             raise

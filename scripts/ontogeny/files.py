@@ -1,5 +1,6 @@
 """Writing files so that a reader sees the old one, the new one, or none: never half of one."""
 
+import errno
 import hashlib
 import json
 import os
@@ -21,6 +22,10 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
+    except Exception as error:
+        if "No space left on device" in str(error):  # libraries have errors of their own for it
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from None
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from ontogeny.paths import project_path
+from ontogeny.paths import PROJECT, project_path
 from ontogeny.scoring.stimuli import read_all_weights, read_binomials, read_prompts
 from ontogeny.study.errors import StudyError
 from ontogeny.study.models import BinomialsProbe, FilesCorpus, Study
@@ -24,14 +24,19 @@ def check_inputs(study: Study) -> None:
 def corpus_files(patterns: list[str]) -> list[str]:
     """Files that match the glob patterns of a corpus, each once, sorted by name.
 
-    Raises ValueError for a pattern that matches nothing.
+    A pattern that is the name of a file stands for that file. Raises ValueError for one that
+    matches nothing.
     """
     found: set[str] = set()
     for pattern in patterns:
-        matches = glob.glob(project_path(pattern), recursive=True)  # noqa: PTH207 (absolute ones)
+        if Path(project_path(pattern)).is_file():
+            matches = [pattern]
+        else:
+            matches = glob.glob(pattern, root_dir=PROJECT, recursive=True)  # noqa: PTH207
+        matches = [project_path(os.path.normpath(path)) for path in matches]
         matches = [path for path in matches if Path(path).is_file()]
         if not matches:
-            raise ValueError(f"no file matches {pattern!r} (looked in {Path.cwd()})")
+            raise ValueError(f"no file matches {pattern!r} (looked in {PROJECT})")
         found.update(matches)
     return sorted(found)
 
@@ -39,7 +44,7 @@ def corpus_files(patterns: list[str]) -> list[str]:
 def _unwritable_results(study: Study) -> Iterator[str]:
     folder = Path("results", study.study)
     existing = folder
-    while not existing.exists():
+    while not os.path.lexists(existing):
         existing = existing.parent
     if not existing.is_dir():
         yield f"study: results go to {folder}, but {existing} is a file; move it away"

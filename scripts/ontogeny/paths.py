@@ -45,6 +45,10 @@ class Paths:
         """Tokenised stimuli of a probe."""
         return f"{self.root}/index/{probe}/{tokenizer}.safetensors"
 
+    def architecture(self, architecture: str, tokenizer: str) -> str:
+        """Configuration and number of parameters, for a tokenizer's vocabulary."""
+        return f"{self.root}/architectures/{architecture}/{tokenizer}.json"
+
     def checkpoint(self, run: str, step: int, file: str) -> str:
         """`model.safetensors`, `config.json`."""
         return f"{self.root}/runs/{run}/checkpoints/{checkpoint_name(step)}/{file}"

@@ -24,7 +24,7 @@ HEAVY = {
     "safetensors",
 }
 
-RUNS = {"corpus": 1, "tokenizer": 1, "tokens": 1, "train_0": 2, "train_1": 2}
+RUNS = {"corpus": 1, "tokenizer": 1, "architecture": 1, "tokens": 1, "train_0": 2, "train_1": 2}
 SCORES = {**RUNS, "toy_items": 1, "index": 1, "score_0": 2, "score_1": 2}
 TABLES = {**SCORES, "losses": 2, "correlations": 2, "perplexity": 2}
 FIGURES = {
@@ -58,6 +58,9 @@ def test_the_default_study_runs_without_arguments(elsewhere):
         corpus=len(study.corpora), tokenizer=len(study.tokenizers), toy_items=1, index=1, all=1
     )
     expected["tokens"] = len({(run.corpus, run.tokenizer) for run in study.runs.values()})
+    expected["architecture"] = len(
+        {(run.architecture, run.tokenizer) for run in study.runs.values()}
+    )
     expected["plot_overview"] = 1
     for run in study.runs.values():
         expected.update(f"train_{segment.number}" for segment in run.segments())
@@ -78,7 +81,7 @@ def test_one_figure_asks_for_one_run(elsewhere):
     assert stages["train"] == stages["score"] > 0
     assert set(dry.counts.values()) == {1}
     assert set(stages) <= {
-        *("corpus", "tokenizer", "tokens", "toy_items", "index"),
+        *("corpus", "tokenizer", "architecture", "tokens", "toy_items", "index"),
         *("train", "score", "correlations", "plot_correlation"),
     }
     assert "opt-s-diverse" in dry.output

@@ -173,7 +173,9 @@ def test_text_that_is_not_utf8_is_named_by_its_line(tmp_path, lines_before):
 
 
 def test_files_without_what_is_needed(tmp_path):
-    with pytest.raises(ValueError, match="'GenPref' is missing; there is: Word1, Word2") as caught:
+    with pytest.raises(
+        ValueError, match="'GenPref' is missing; there is: 'Word1', 'Word2'"
+    ) as caught:
         header = "Word1,Word2,OverallFreq,RelFreq,Attested"
         read_binomials(items_file(tmp_path, "a,b,1,0.5,1", header=header), probe(), {})
     assert "items.csv" in str(caught.value)

@@ -6,7 +6,7 @@ import yaml
 from pydantic import ValidationError
 
 from ontogeny.paths import PROJECT
-from ontogeny.study import StudyError, load_study
+from ontogeny.study import StudyError, load_study, repeated_keys
 from ontogeny.study.models import Checkpoints, Optimizer, Run
 from ontogeny.study.schedule import (
     checkpoint_name,
@@ -288,7 +288,7 @@ GRID_MISTAKES = {
     "same names": ([("name", "{corpus}")], "grid[0]: two runs would be named 'babylm100'"),
     "unknown part": ([("name", "{size}")], "grid[0].name: '{size}' may only use {architecture}"),
     "key of the lists": ([("run.seed", 1)], "grid[0].run.seed: comes from the grid's lists"),
-    "bad key": ([("run.block_size", -1)], "(this run comes from grid[0].run)"),
+    "bad key": ([("run.block_size", -1)], "grid[0].run.block_size: found -1"),
     "bad corpus": (
         [("corpora", ["c3"])],
         "runs.opt-m-c3: corpus 'c3' is not defined; there is: babylm100, c4",
@@ -314,3 +314,14 @@ def test_a_learning_rate_that_yaml_reads_as_text():
 def test_the_studies_that_ship_are_valid(path):
     study = load_study(yaml.safe_load((PROJECT / path).read_text(encoding="utf-8")))
     assert study.runs
+
+
+def test_repeated_keys_of_a_file_are_found(tmp_path):
+    file = tmp_path / "study.yaml"
+    file.write_text("study: a\nruns:\n  x: {seed: 1, seed: 2}\n  y: {seed: 1}\nstudy: b\n")
+    assert sorted(repeated_keys(file)) == [
+        f"{file}, line 3: 'seed' stands here twice",
+        f"{file}, line 5: 'study' stands here twice",
+    ]
+    file.write_text("a: &a {x: 1}\nb: {<<: *a, x: 2}\nc: {<<: *a, x: 2}\n")
+    assert list(repeated_keys(file)) == []

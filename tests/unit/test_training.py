@@ -14,7 +14,13 @@ from transformers import (
 from ontogeny.corpus.tokenizer import TokenizerInfo
 from ontogeny.study.models import Architecture, Optimizer, Run
 from ontogeny.training.loop import TrainingError, count_blocks, train_segment
-from ontogeny.training.model import load_weights, named_weights, new_model, save_checkpoint
+from ontogeny.training.model import (
+    check_causal,
+    load_weights,
+    named_weights,
+    new_model,
+    save_checkpoint,
+)
 from ontogeny.training.optimizer import learning_rate, make_optimizer, warmup_steps
 from ontogeny.training.order import permutation, sequence_blocks
 from ontogeny.training.state import StateInfo, load_state, save_state
@@ -382,8 +388,24 @@ def test_weights_that_are_not_finite_are_named_and_never_saved(tmp_path, value):
 def test_mistakes_in_an_architecture_are_named():
     with pytest.raises(ValueError, match=r"opt models have no setting 'fnn_dim'.*'ffn_dim'"):
         make_model(fnn_dim=3)
-    with pytest.raises(ValueError, match="model_type 'optt' is not known; did you mean 'opt'"):
+    with pytest.raises(ValueError, match=r"'optt' is not a causal .*; did you mean 'opt'"):
         new_model(Architecture(model_type="optt"), TOKENIZER, 16, 0)
     for family, key in (("opt", "max_position_embeddings"), ("gpt2", "n_positions")):
         with pytest.raises(ValueError, match="blocks of 16 tokens do not fit into the 15"):
             make_model(family, **{key: 15})
+
+
+def test_a_model_that_looks_ahead_is_refused():
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1}
+    bert = Architecture(model_type="bert", config={**sizes, "num_attention_heads": 2})
+    with pytest.raises(ValueError, match="bert models look ahead"):
+        check_causal(new_model(bert, TOKENIZER, 16, 0))
+    check_causal(make_model())
+
+
+@pytest.mark.parametrize(
+    "config", [{"num_attention_heads": 3}, {"num_attention_heads": 0}, {"hidden_size": "16"}]
+)
+def test_an_impossible_architecture_is_one_clear_error(config):
+    with pytest.raises(ValueError, match="no opt model can be built"):
+        make_model(**config)

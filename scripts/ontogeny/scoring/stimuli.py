@@ -172,6 +172,9 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             f"the file, for example with: iconv -f latin1 -t utf-8 {path} > converted.csv"
         ) from None
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    names = reader.fieldnames or []
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"{path}: there are two columns {repeated[0]!r}")
     try:
         for row in reader:
             if None in row or None in row.values():
@@ -187,12 +190,14 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 def _require_columns(path: Path, rows: list[tuple[int, dict]], columns: list[str]) -> None:
     if not rows:
         raise ValueError(f"{path}: the file has no rows")
-    present = rows[0][1].keys()
+    present = list(rows[0][1])
     missing = [column for column in columns if column not in present]
+    if missing and len(present) == 1 and any(mark in str(*present) for mark in ";\t"):
+        raise ValueError(f"{path}: columns must be separated by commas, the header is {present}")
     if missing:
         raise ValueError(
             f"{path}: column {', '.join(map(repr, missing))} is missing; there is: "
-            + ", ".join(present)
+            + ", ".join(map(repr, present))
         )
 
 

@@ -1,9 +1,12 @@
 """From the mapping in a config file to a checked study with all its runs."""
 
 import itertools
+import string
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import ValidationError
 
 from ontogeny.study.errors import StudyError, describe, nearest
@@ -23,12 +26,28 @@ def load_study(config: dict[str, Any]) -> Study:
     try:
         study = Study.model_validate({**config, "runs": runs})
     except ValidationError as error:
-        lines = describe(error, Study)
-        raise StudyError(_with_origin(line, origin) for line in lines) from None
+        lines = (_with_origin(line, origin) for line in describe(error, Study))
+        raise StudyError(dict.fromkeys(lines)) from None
     problems = list(_problems(study))
     if problems:
         raise StudyError(problems)
     return study
+
+
+def repeated_keys(file: Path) -> Iterator[str]:
+    """Keys that stand twice in one mapping of a YAML file, of which YAML keeps the last."""
+    waiting = [yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, yaml.MappingNode):
+            seen: set[str] = set()
+            for key, value in node.value:
+                if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
+                    yield f"{file}, line {key.start_mark.line + 1}: {key.value!r} stands here twice"
+                seen.add(key.value)
+                waiting.append(value)
+        elif isinstance(node, yaml.SequenceNode):
+            waiting.extend(node.value)
 
 
 def _expand(grid: list[Grid], named: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -58,6 +77,7 @@ def _expand(grid: list[Grid], named: dict[str, Any]) -> tuple[dict[str, Any], di
     for name, keys in named.items():
         if name in runs and isinstance(keys, dict):
             runs[name] = _merged(runs[name], keys)
+            del origin[name]
         else:
             runs[name] = keys
     return runs, origin
@@ -70,8 +90,11 @@ def _run_name(family: Grid, keys: dict[str, Any], position: int) -> str:
         template += "-{tokenizer}" if len(family.tokenizers) > 1 else ""
         template += "-{seed}" if len(family.seeds) > 1 else ""
     try:
+        fields = list(string.Formatter().parse(template))
+        if any(name is not None and (name not in keys or form) for _, name, form, _ in fields):
+            raise ValueError
         return template.format(**keys)
-    except (KeyError, IndexError, ValueError):
+    except ValueError:
         raise StudyError(
             [
                 f"grid[{position}].name: {template!r} may only use {{architecture}}, {{corpus}}, "
@@ -94,10 +117,10 @@ def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_origin(line: str, origin: dict[str, str]) -> str:
-    """Tell that a run with an error comes from the grid, where the person has to look."""
+    """A line about a run of the grid, told of the grid: that is where the person has to look."""
     for name, place in origin.items():
         if line.startswith((f"runs.{name}.", f"runs.{name}:")):
-            return f"{line} (this run comes from {place})"
+            return place + line.removeprefix(f"runs.{name}")
     return line
 
 

@@ -12,14 +12,17 @@ from ontogeny.study import schedule
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]*$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=100)]
-Count = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(gt=0, le=10**15)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class Section(BaseModel):
     """A part of a study file. Unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False
+    )
 
 
 # ---------------------------------------------------------------------------- corpora
@@ -32,7 +35,7 @@ class Holdout(Section):
         0.01, description="Share of the documents, drawn at random."
     )
     max_documents: Count | None = Field(None, description="Draw at most this many documents.")
-    seed: int = Field(0, ge=0, description="Seed of the draw.")
+    seed: Seed = Field(0, description="Seed of the draw.")
 
 
 class CorpusBase(Section):
@@ -61,10 +64,10 @@ class ToyCorpus(CorpusBase):
     """Stories in the built-in toy language, whose true order preferences are known."""
 
     source: Literal["toy"] = Field(description="`toy`")
-    language_seed: int = Field(
-        1, ge=0, description="Seed of the language: its binomials and their true preferences."
+    language_seed: Seed = Field(
+        1, description="Seed of the language: its binomials and their true preferences."
     )
-    seed: int = Field(0, ge=0, description="Seed of the stories.")
+    seed: Seed = Field(0, description="Seed of the stories.")
     words: Count = Field(description="Length of the corpus in words.")
 
 
@@ -116,7 +119,7 @@ class BpeTokenizer(Section):
 
     type: Literal["bpe"] = Field(description="`bpe`")
     corpus: Name = Field(description="Corpus whose training documents it is trained on.")
-    vocab_size: int = Field(8192, ge=260, description="Entries, special tokens included.")
+    vocab_size: int = Field(8192, ge=260, le=2**31, description="Entries, special tokens included.")
     min_frequency: Count = Field(2, description="A merge must occur at least this often.")
     lowercase: bool = Field(True, description="Lowercase all text first.")
     prefix_space: bool = Field(
@@ -176,6 +179,10 @@ class Architecture(Section):
         for key in ("vocab_size", "bos_token_id", "eos_token_id", "pad_token_id"):
             if key in self.config:
                 raise ValueError(f"`{key}` comes from the run's tokenizer; remove it here")
+        for key in ("max_position_embeddings", "n_positions"):
+            positions = self.config.get(key, 1)
+            if not isinstance(positions, int) or positions < 1:
+                raise ValueError(f"config.{key} is {positions!r}, should be a whole number above 0")
         return self
 
     def positions(self) -> int | None:
@@ -309,7 +316,7 @@ class Checkpoints(Section):
     log2: bool | Count = Field(
         False, description="Steps 1, 2, 4, 8 ...: `true` to the end, a number up to that step."
     )
-    per_octave: Count | None = Field(
+    per_octave: Annotated[int, Field(gt=0, le=1000)] | None = Field(
         None, description="So many, evenly spaced, between each power of two and the next."
     )
     at: list[Annotated[int, Field(ge=0)]] = Field([], description="These steps.")
@@ -329,7 +336,7 @@ class Run(Section):
     corpus: Name = Field(description="Name under `corpora`.")
     tokenizer: Name = Field(description="Name under `tokenizers`.")
     architecture: Name = Field(description="Name under `architectures`.")
-    seed: int = Field(0, ge=0, description="Seed of the weights, of dropout and of the order.")
+    seed: Seed = Field(0, description="Seed of the weights, of dropout and of the order.")
     tokens: Count | None = Field(
         None, description="Budget in tokens; the part of it that fills whole steps is trained."
     )
@@ -385,7 +392,7 @@ class Grid(Section):
     corpora: list[Name] = Field(min_length=1, description="Names under `corpora`.")
     architectures: list[Name] = Field(min_length=1, description="Names under `architectures`.")
     tokenizers: list[Name] = Field(min_length=1, description="Names under `tokenizers`.")
-    seeds: list[Annotated[int, Field(ge=0)]] = Field([0], min_length=1, description="Seeds.")
+    seeds: list[Seed] = Field([0], min_length=1, description="Seeds.")
     name: str | None = Field(
         None,
         description="The runs' names, from `{corpus}`, `{architecture}`, `{tokenizer}` and "

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from ontogeny.corpus.tokenizer import TokenizerInfo
 from ontogeny.files import replacing, write_text
@@ -21,7 +23,11 @@ def new_model(
     Raises ValueError for an unknown model type, a key that its configuration does not have, or
     fewer positions than `block_size`.
     """
-    config = model_config(architecture, tokenizer)
+    try:
+        config = model_config(architecture, tokenizer)
+    except StrictDataclassError as error:
+        message = " ".join(str(error).split())
+        raise ValueError(f"no {architecture.model_type} model can be built: {message}") from None
     positions = getattr(config, "max_position_embeddings", None)
     if positions is not None and positions < block_size:
         raise ValueError(
@@ -30,14 +36,39 @@ def new_model(
             "max_position_embeddings"
         )
     torch.manual_seed(seed)
-    return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    try:
+        return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    except (ValueError, TypeError, KeyError, RuntimeError, ArithmeticError) as error:
+        message = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ValueError(
+            f"no {architecture.model_type} model can be built from {architecture.config}: {message}"
+        ) from None
+
+
+def check_causal(model: PreTrainedModel) -> None:
+    """Raise ValueError when a token changes what the model predicts before it.
+
+    Encoders (BERT ...) load as causal models too; all that they learn and score would mean nothing.
+    """
+    ids = torch.arange(8).remainder(model.config.vocab_size)[None]
+    other = ids.clone()
+    other[0, -1] = (ids[0, -1] + 1) % model.config.vocab_size
+    with torch.inference_mode():
+        first, second = (model.eval()(input_ids=x).logits[0, :-1] for x in (ids, other))
+    if (first - second).abs().max() > 1e-5 * first.abs().max():  # far above rounding
+        raise ValueError(
+            f"{model.config.model_type} models look ahead: a later token changes what they predict "
+            "before it; choose a causal one (opt, llama, gpt2, gpt_neox ...)"
+        )
 
 
 def model_config(architecture: Architecture, tokenizer: TokenizerInfo) -> AutoConfig:
     """The `transformers` configuration of an architecture, for a tokenizer's vocabulary."""
     kind = architecture.model_type
-    if kind not in CONFIG_MAPPING:
-        raise ValueError(f"model_type {kind!r} is not known; {nearest(kind, CONFIG_MAPPING)}")
+    if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        known = nearest(kind, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+        known = known if known.startswith("did") else "choose e.g. opt, llama, gpt2 or gpt_neox"
+        raise ValueError(f"model_type {kind!r} is not a causal language model; {known}")
     default = CONFIG_MAPPING[kind]()
     known = set(default.to_dict()) | set(default.attribute_map)
     for key in architecture.config:
