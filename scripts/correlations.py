@@ -6,27 +6,13 @@ from pathlib import Path
 
 import polars as pl
 
-from ontogeny.analysis.correlations import correlations, item_preferences
+from ontogeny.analysis.correlations import correlations
+from ontogeny.analysis.scores import item_preferences, read_binomials_scores
 from ontogeny.command import run as run_command
 from ontogeny.files import replacing
 from ontogeny.paths import Paths
 from ontogeny.scoring.stimuli import read_all_weights, read_binomials
 from ontogeny.study.models import BinomialsProbe, Run
-
-
-def read_scores(files: list[str]) -> pl.LazyFrame:
-    """The score files of a run on one probe. One that holds less than the others was cut short."""
-    scores = pl.scan_csv(files, include_file_paths="file", raise_if_empty=False)
-    held = scores.group_by("file").agg(pl.col("preference").count().alias("rows")).collect()
-    rows = dict(held.iter_rows())
-    expected = max(rows.values())
-    for file in files:
-        if rows.get(file, 0) != expected:
-            raise ValueError(
-                f"{file}: {rows.get(file, 0)} whole rows, but other checkpoints have {expected}; "
-                "remove it to make it again"
-            )
-    return scores.drop("file")
 
 
 def main() -> None:
@@ -50,7 +36,7 @@ def main() -> None:
     for name, spec, items_file in args.probe:
         probe = BinomialsProbe.model_validate_json(spec)
         items = read_binomials(Path(items_file), probe, read_all_weights(probe.references))
-        scores = read_scores([paths.scores(name, args.name, step) for step in steps])
+        scores = read_binomials_scores([paths.scores(name, args.name, step) for step in steps])
         tables.append(
             correlations(
                 item_preferences(scores),

@@ -5,18 +5,11 @@ from pathlib import Path
 
 import polars as pl
 
+from ontogeny.analysis.scores import read_perplexity_score
 from ontogeny.command import run as run_command
 from ontogeny.files import replacing
 from ontogeny.paths import Paths
 from ontogeny.study.models import Run
-
-
-def read_score(file: str) -> pl.DataFrame:
-    """The one row of a score file."""
-    table = pl.read_csv(file, truncate_ragged_lines=True, raise_if_empty=False)
-    if table.height != 1 or table.null_count().sum_horizontal().item():
-        raise ValueError(f"{file}: does not hold one whole row; remove it to make it again")
-    return table
 
 
 def main() -> None:
@@ -30,7 +23,7 @@ def main() -> None:
     paths = Paths(args.study_folder)
     steps = Run.model_validate_json(args.run).checkpoint_steps()
     tables = [
-        read_score(paths.scores(probe, args.name, step))
+        read_perplexity_score(paths.scores(probe, args.name, step))
         .rename({"model": "run"})
         .insert_column(4, pl.lit(probe).alias("probe"))
         for probe in args.probes

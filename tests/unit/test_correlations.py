@@ -13,9 +13,9 @@ from ontogeny.analysis.correlations import (
     accuracy,
     correlations,
     item_groups,
-    item_preferences,
     pearson,
 )
+from ontogeny.analysis.scores import item_preferences
 from ontogeny.paths import PROJECT
 from ontogeny.scoring.stimuli import Binomial, read_binomials
 from ontogeny.study.models import BinomialsProbe, Reference

@@ -37,17 +37,6 @@ COLUMNS = {
 }
 
 
-def item_preferences(scores: pl.LazyFrame) -> pl.DataFrame:
-    """Mean preference of each item over prompts: checkpoint, step, tokens, binom, preference."""
-    checkpoint = ["checkpoint", "step", "tokens"]
-    return (
-        scores.group_by([*checkpoint, "binom"])
-        .agg(pl.col("preference").mean())
-        .sort("tokens", "binom")
-        .collect()
-    )
-
-
 def item_groups(items: Sequence[Binomial], frequency_bins: int) -> dict[str, np.ndarray]:
     """Indices of the items of each group: all, attested, nonce, and bins of attested items.
 
