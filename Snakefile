@@ -29,9 +29,10 @@ if not workflow.overwrite_configfiles:
 
 
 try:
-    for file in workflow.overwrite_configfiles or [PROJECT / "config.yaml"]:
-        if repeated := list(repeated_keys(Path(file))):
-            raise StudyError(repeated)
+    if workflow.is_main_process:  # jobs parse this file too, and need not check it again
+        for file in workflow.overwrite_configfiles or [PROJECT / "config.yaml"]:
+            if repeated := list(repeated_keys(Path(file))):
+                raise StudyError(repeated)
     study = load_study(config)
     if workflow.is_main_process:
         check_inputs(study)

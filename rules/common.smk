@@ -70,10 +70,10 @@ def train_spec(wildcards):
     return f'{{"run": {spec(run)}, "architecture": {spec(study.architectures[run.architecture])}}}'
 
 
-def tokens_of(file, corpus=None):
-    """Input function: a token file of a run's corpus, or of `corpus`, under the run's tokenizer."""
+def tokens_of(file):
+    """Input function: a token file of a run's corpus, under the run's tokenizer."""
     return lambda wildcards: P.tokens(
-        corpus or study.runs[wildcards.run].corpus, study.runs[wildcards.run].tokenizer, file
+        study.runs[wildcards.run].corpus, study.runs[wildcards.run].tokenizer, file
     )
 
 

@@ -37,15 +37,8 @@ ARCHITECTURES = {
     "gpt_neox": {**SHAPE, "intermediate_size": 32},
 }
 TOKENS = np.random.default_rng(0).integers(4, VOCABULARY, 16 * 21 + 5).astype(np.uint16)
+pytestmark = pytest.mark.usefixtures("one_thread")
 each_family = pytest.mark.parametrize("family", ARCHITECTURES)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def make_run(**keys):
