@@ -11,8 +11,9 @@ from ontogeny.analysis.scores import item_preferences, read_binomials_scores
 from ontogeny.command import run as run_command
 from ontogeny.files import replacing
 from ontogeny.paths import Paths
-from ontogeny.scoring.stimuli import read_all_weights, read_binomials
-from ontogeny.study.models import BinomialsProbe, Run
+from ontogeny.scoring.stimuli.binomials import read_all_weights, read_binomials
+from ontogeny.study.models import Run
+from ontogeny.study.probes import BinomialsProbe
 
 
 def main() -> None:

@@ -8,8 +8,8 @@ from ontogeny.corpus.tokenizer import load_tokenizer
 from ontogeny.files import sha256
 from ontogeny.progress import say
 from ontogeny.scoring.index import index_binomials, save_index
-from ontogeny.scoring.stimuli import read_all_weights, read_binomials, read_prompts
-from ontogeny.study.models import BinomialsProbe
+from ontogeny.scoring.stimuli.binomials import read_all_weights, read_binomials, read_prompts
+from ontogeny.study.probes import BinomialsProbe
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from ontogeny.scoring.index import load_index
 from ontogeny.scoring.perplexity import perplexity
 from ontogeny.scoring.records import Records, fingerprint
 from ontogeny.scoring.tables import write_binomials, write_perplexity
-from ontogeny.study.models import PerplexityProbe
+from ontogeny.study.probes import PerplexityProbe
 from ontogeny.training.model import load_weights
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ontogeny.paths import PROJECT, project_path
-from ontogeny.scoring.stimuli import read_all_weights, read_binomials, read_prompts
+from ontogeny.scoring.stimuli.binomials import read_all_weights, read_binomials, read_prompts
 from ontogeny.study.errors import StudyError
-from ontogeny.study.models import BinomialsProbe, FilesCorpus, Study
+from ontogeny.study.models import FilesCorpus, Study
+from ontogeny.study.probes import BinomialsProbe
 
 
 def check_inputs(study: Study) -> None:

@@ -17,8 +17,8 @@ from ontogeny.analysis.correlations import (
 )
 from ontogeny.analysis.scores import item_preferences
 from ontogeny.paths import PROJECT
-from ontogeny.scoring.stimuli import Binomial, read_binomials
-from ontogeny.study.models import BinomialsProbe, Reference
+from ontogeny.scoring.stimuli.binomials import Binomial, read_binomials
+from ontogeny.study.probes import BinomialsProbe, Reference
 
 PUBLISHED_ITEMS = PROJECT.parent / "shared/data/binomials/nonce_and_attested_binoms.csv"
 REFERENCES = {

@@ -12,7 +12,7 @@ from ontogeny.scoring.engine import string_logprobs
 from ontogeny.scoring.index import Index, index_binomials, load_index, save_index
 from ontogeny.scoring.perplexity import perplexity
 from ontogeny.scoring.records import Records, fingerprint
-from ontogeny.scoring.stimuli import Binomial
+from ontogeny.scoring.stimuli.binomials import Binomial
 from ontogeny.scoring.tables import write_binomials, write_perplexity
 from ontogeny.study.models import CharacterTokenizer
 

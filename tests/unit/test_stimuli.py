@@ -7,7 +7,7 @@ import pytest
 
 from ontogeny.inputs import check_inputs, corpus_files
 from ontogeny.paths import PROJECT
-from ontogeny.scoring.stimuli import (
+from ontogeny.scoring.stimuli.binomials import (
     human_preference,
     read_all_weights,
     read_binomials,
@@ -15,7 +15,7 @@ from ontogeny.scoring.stimuli import (
     read_weights,
 )
 from ontogeny.study import StudyError, load_study
-from ontogeny.study.models import BinomialsProbe
+from ontogeny.study.probes import BinomialsProbe
 
 DATA = PROJECT.parent / "shared" / "data"
 PUBLISHED_ITEMS = DATA / "binomials" / "nonce_and_attested_binoms.csv"

@@ -12,8 +12,8 @@ import polars as pl
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from ontogeny.scoring.stimuli import Binomial
-from ontogeny.study.models import Reference
+from ontogeny.scoring.stimuli.binomials import Binomial
+from ontogeny.study.probes import Reference
 
 CONFIDENCE = 0.95
 COLUMNS = {

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from ontogeny.corpus.tokenizer import TokenizerInfo
 from ontogeny.files import replacing
-from ontogeny.scoring.stimuli import Binomial
+from ontogeny.scoring.stimuli.binomials import Binomial
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from ontogeny.study import models
+from ontogeny.study import models, probes
 from ontogeny.study.models import Study
 
 HEAD = """# Every key of a study file
@@ -31,8 +31,16 @@ PLACES: list[tuple[str, list[type[BaseModel]]]] = [
         [models.BpeTokenizer, models.CharacterTokenizer, models.PretrainedTokenizer],
     ),
     ("`architectures.NAME`", [models.Architecture]),
-    ("`probes.NAME`", [models.BinomialsProbe, models.PerplexityProbe]),
-    ("`probes.NAME.references.NAME`", [models.Reference]),
+    (
+        "`probes.NAME`",
+        [
+            probes.BinomialsProbe,
+            probes.MinimalPairsProbe,
+            probes.CompletionsProbe,
+            probes.PerplexityProbe,
+        ],
+    ),
+    ("`probes.NAME.references.NAME`", [probes.Reference]),
     ("`grid[]`", [models.Grid]),
     ("`runs.NAME`", [models.Run]),
     ("`runs.NAME.optimizer`", [models.Optimizer]),

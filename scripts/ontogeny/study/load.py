@@ -165,20 +165,25 @@ def _tokenizer_problems(study: Study) -> Iterator[str]:
 
 def _probe_problems(study: Study) -> Iterator[str]:
     for name, probe in study.probes.items():
-        given = probe.items_from if probe.type == "binomials" else probe.corpus
+        key = {"binomials": "items_from", "minimal_pairs": "pairs_from", "perplexity": "corpus"}
+        given = getattr(probe, key.get(probe.type, ""), None)
         if given is not None and given not in study.corpora:
             yield f"probes.{name}: corpus {given!r} is not defined; {nearest(given, study.corpora)}"
-        elif probe.type == "binomials":
-            if given is not None and not isinstance(study.corpora[given], ToyCorpus):
-                yield (
-                    f"probes.{name}.items_from: corpus {given!r} is not in the toy language, so it "
-                    "has no binomials of its own; give a file in `items`"
-                )
-        else:
-            used = {run.corpus for run in study.runs.values()} if given is None else {given}
-            for corpus in sorted(used & set(study.corpora)):
-                if not study.corpora[corpus].holds_out():
-                    yield (
-                        f"probes.{name}: corpus {corpus!r} holds nothing out to measure perplexity "
-                        f"on; set corpora.{corpus}.holdout.share above 0"
-                    )
+        elif probe.type == "perplexity":
+            yield from _holdout_problems(study, name, given)
+        elif given is not None and not isinstance(study.corpora[given], ToyCorpus):
+            own = key[probe.type].removesuffix("_from")
+            yield (
+                f"probes.{name}.{own}_from: corpus {given!r} is not in the toy language, so it has "
+                f"no {probe.type.replace('_', ' ')} of its own; give a file in `{own}`"
+            )
+
+
+def _holdout_problems(study: Study, probe: str, corpus: str | None) -> Iterator[str]:
+    used = {run.corpus for run in study.runs.values()} if corpus is None else {corpus}
+    for name in sorted(used & set(study.corpora)):
+        if not study.corpora[name].holds_out():
+            yield (
+                f"probes.{probe}: corpus {name!r} holds nothing out to measure perplexity on; set "
+                f"corpora.{name}.holdout.share above 0"
+            )

@@ -6,24 +6,11 @@ from them (`python scripts/document_config.py`), and a test fails when either ha
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from ontogeny.study import schedule
-
-NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]*$"
-Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=100)]
-Count = Annotated[int, Field(gt=0, le=10**15)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-
-
-class Section(BaseModel):
-    """A part of a study file. Unknown keys are errors."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False
-    )
-
+from ontogeny.study.probes import Probe
+from ontogeny.study.section import Count, Name, Section, Seed, Share
 
 # ---------------------------------------------------------------------------- corpora
 
@@ -188,94 +175,6 @@ class Architecture(Section):
     def positions(self) -> int | None:
         """The longest input, where `config` states it."""
         return self.config.get("max_position_embeddings", self.config.get("n_positions"))
-
-
-# ---------------------------------------------------------------------------- probes
-
-
-class Reference(Section):
-    """Something that the models' preferences are compared with, one number per item.
-
-    Exactly one of `column` and `weights`.
-    """
-
-    column: str | None = Field(None, description="Column of the items file.")
-    weights: str | None = Field(
-        None,
-        description="CSV of constraint weights (`column,weight`; the row `intercept`); the "
-        "reference is their logistic, the probability of the alphabetical order.",
-    )
-    midpoint: float = Field(
-        0.5,
-        description="The value that prefers neither order: 0.5 for a probability, 0 for a log "
-        "odds. Accuracy is agreement on the side of it.",
-    )
-    attested_only: bool = Field(
-        False, description="Undefined for nonce items, as a relative frequency is."
-    )
-
-    @model_validator(mode="after")
-    def has_one_source(self) -> "Reference":
-        if (self.column is None) == (self.weights is None):
-            raise ValueError("give either `column` or `weights`")
-        return self
-
-
-class BinomialsProbe(Section):
-    """Preference between the two orders of "X and Y", summed over the whole string, in prompts.
-
-    Exactly one of `items` and `items_from`.
-    """
-
-    type: Literal["binomials"] = Field(description="`binomials`")
-    items: str | None = Field(
-        None,
-        description="CSV with a row per binomial: `Word1`, `Word2` (alphabetical), and the "
-        "columns named below.",
-    )
-    items_from: Name | None = Field(
-        None, description="The toy corpus whose language's binomials are the items."
-    )
-    prompts: str = Field(
-        "data/prompts/prompts.csv",
-        description="The contexts: the distinct values of the column `prompt` of a CSV, such as "
-        "the list that ships or a published score file.",
-    )
-    max_prompts: Count | None = Field(None, description="Use only the first so many prompts.")
-    attested_column: str = Field(
-        "Attested", description="Column that tells attested (1) from nonce items (0)."
-    )
-    frequency_column: str = Field(
-        "OverallFreq", description="Column of how often the item occurs, both orders together."
-    )
-    frequency_bins: int = Field(
-        3,
-        ge=0,
-        description="Attested items are also reported in so many groups of equal size, from the "
-        "rarest to the most frequent; 0 for none.",
-    )
-    references: dict[Name, Reference] = Field(
-        min_length=1, description="What preferences are compared with."
-    )
-
-    @model_validator(mode="after")
-    def has_one_source(self) -> "BinomialsProbe":
-        if (self.items is None) == (self.items_from is None):
-            raise ValueError("give either `items` or `items_from`")
-        return self
-
-
-class PerplexityProbe(Section):
-    """How well a checkpoint predicts held-out text."""
-
-    type: Literal["perplexity"] = Field(description="`perplexity`")
-    corpus: Name | None = Field(
-        None, description="Corpus whose held-out documents are read; by default the run's own."
-    )
-    max_tokens: Count = Field(100_000, description="Read at most so many tokens.")
-
-
-Probe = Annotated[BinomialsProbe | PerplexityProbe, Field(discriminator="type")]
 
 
 # ---------------------------------------------------------------------------- runs

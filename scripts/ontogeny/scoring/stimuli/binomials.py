@@ -1,17 +1,13 @@
-"""Reading stimuli: binomials, the numbers that come with them, and the prompts they stand in.
+"""Binomials, the numbers that come with them, and the prompts they stand in."""
 
-Only the standard library, so that the Snakefile can check every file before a job starts.
-"""
-
-import csv
-import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ontogeny.paths import project_path
-from ontogeny.study.models import BinomialsProbe, Reference
+from ontogeny.scoring.stimuli.rows import number, optional_number, read_rows, require_columns
+from ontogeny.study.probes import BinomialsProbe, Reference
 
 
 @dataclass(frozen=True)
@@ -46,9 +42,9 @@ def read_binomials(
     `weights` holds, for each reference that is computed from constraints, the weight of each
     column (see `read_weights`). Raises ValueError with the file and every line that is wrong.
     """
-    rows = list(_rows(path))
+    rows = list(read_rows(path))
     columns = _needed_columns(probe, weights)
-    _require_columns(path, rows, columns)
+    require_columns(path, rows, columns)
     problems: list[str] = []
     items: list[Binomial] = []
     seen: dict[tuple[str, str], int] = {}
@@ -74,13 +70,13 @@ def read_binomials(
 
 def read_weights(path: Path) -> dict[str, float]:
     """Constraint weights by column, the row `intercept` included, from a CSV `column,weight`."""
-    rows = list(_rows(path))
-    _require_columns(path, rows, ["column", "weight"])
+    rows = list(read_rows(path))
+    require_columns(path, rows, ["column", "weight"])
     weights = {}
     for line, row in rows:
         if row["column"] in weights:
             raise ValueError(f"{path}, line {line}: {row['column']!r} has a weight already")
-        weights[row["column"]] = _number(row, "weight", f"{path}, line {line}: ")
+        weights[row["column"]] = number(row, "weight", f"{path}, line {line}: ")
     return weights
 
 
@@ -95,8 +91,8 @@ def read_all_weights(references: Mapping[str, Reference]) -> dict[str, dict[str,
 
 def read_prompts(path: Path, at_most: int | None = None) -> list[str]:
     """Distinct values of the column `prompt`, in the order of their first appearance."""
-    rows = list(_rows(path))
-    _require_columns(path, rows, ["prompt"])
+    rows = list(read_rows(path))
+    require_columns(path, rows, ["prompt"])
     prompts = list(dict.fromkeys(row["prompt"] for _, row in rows))
     if not prompts:
         raise ValueError(f"{path}: no prompts below the header")
@@ -111,7 +107,7 @@ def human_preference(row: Mapping[str, str], weights: Mapping[str, float]) -> fl
     log_odds = weights.get("intercept", 0.0)
     for column, weight in weights.items():
         if column != "intercept":
-            log_odds += weight * _number(row, column)
+            log_odds += weight * number(row, column)
     return math.exp(min(log_odds, 0.0)) / (1.0 + math.exp(-abs(log_odds)))  # never overflows
 
 
@@ -140,8 +136,8 @@ def _binomial(
         elif reference.weights is not None:
             references[name] = human_preference(row, weights[name])
         else:
-            references[name] = _optional_number(row, reference.column)
-    frequency = _optional_number(row, probe.frequency_column) if probe.frequency_bins else None
+            references[name] = optional_number(row, reference.column)
+    frequency = optional_number(row, probe.frequency_column) if probe.frequency_bins else None
     return Binomial(word1, word2, attested, frequency, references)
 
 
@@ -155,61 +151,3 @@ def _needed_columns(probe: BinomialsProbe, weights: Mapping[str, Mapping[str, fl
         else:
             columns.extend(column for column in weights[name] if column != "intercept")
     return list(dict.fromkeys(columns))
-
-
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Rows of a CSV with the number of the line on which each ends."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise ValueError(f"{path}: there is no such file") from None
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise ValueError(
-            f"{path}, line {line}: byte {error.object[error.start]:#04x} is not UTF-8; convert "
-            f"the file, for example with: iconv -f latin1 -t utf-8 {path} > converted.csv"
-        ) from None
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    names = reader.fieldnames or []
-    if repeated := [name for name in names if names.count(name) > 1]:
-        raise ValueError(f"{path}: there are two columns {repeated[0]!r}")
-    try:
-        for row in reader:
-            if None in row or None in row.values():
-                raise ValueError(
-                    f"{path}, line {reader.line_num}: {len(reader.fieldnames)} columns in the "
-                    "header, but not in this row"
-                )
-            yield reader.line_num, row
-    except csv.Error as error:  # line_num still is that of the last good row
-        raise ValueError(f"{path}, line {reader.line_num + 1}: {error}") from None
-
-
-def _require_columns(path: Path, rows: list[tuple[int, dict]], columns: list[str]) -> None:
-    if not rows:
-        raise ValueError(f"{path}: the file has no rows")
-    present = list(rows[0][1])
-    missing = [column for column in columns if column not in present]
-    if missing and len(present) == 1 and any(mark in str(*present) for mark in ";\t"):
-        raise ValueError(f"{path}: columns must be separated by commas, the header is {present}")
-    if missing:
-        raise ValueError(
-            f"{path}: column {', '.join(map(repr, missing))} is missing; there is: "
-            + ", ".join(map(repr, present))
-        )
-
-
-def _number(row: Mapping[str, str], column: str, place: str = "") -> float:
-    try:
-        value = float(row[column])
-        if not math.isfinite(value):
-            raise ValueError
-    except ValueError:
-        raise ValueError(f"{place}{column} is {row[column]!r}, should be a number") from None
-    return value
-
-
-def _optional_number(row: Mapping[str, str], column: str) -> float | None:
-    return _number(row, column) if row[column].strip() else None

@@ -1,0 +1,1 @@
+"""Stimuli as files: one module per kind of probe."""

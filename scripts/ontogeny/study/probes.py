@@ -1,0 +1,170 @@
+"""Probes: stimuli, and how checkpoints are scored on them."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from ontogeny.study.section import Count, Name, Section, Seed
+
+
+class Reference(Section):
+    """Something that the models' preferences are compared with, one number per item.
+
+    Exactly one of `column` and `weights`.
+    """
+
+    column: str | None = Field(None, description="Column of the items file.")
+    weights: str | None = Field(
+        None,
+        description="CSV of constraint weights (`column,weight`; the row `intercept`); the "
+        "reference is their logistic, the probability of the alphabetical order.",
+    )
+    midpoint: float = Field(
+        0.5,
+        description="The value that prefers neither order: 0.5 for a probability, 0 for a log "
+        "odds. Accuracy is agreement on the side of it.",
+    )
+    attested_only: bool = Field(
+        False, description="Undefined for nonce items, as a relative frequency is."
+    )
+
+    @model_validator(mode="after")
+    def has_one_source(self) -> "Reference":
+        if (self.column is None) == (self.weights is None):
+            raise ValueError("give either `column` or `weights`")
+        return self
+
+
+class ProbeBase(Section):
+    """What every probe has."""
+
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32",
+        description="bf16: the model's body in bf16 under autocast, faster on a GPU; the output "
+        "matrix and all log-probabilities stay in fp32. Its error is in benchmarks/README.md.",
+    )
+
+
+class BinomialsProbe(ProbeBase):
+    """Preference between the two orders of "X and Y", summed over the whole string, in prompts.
+
+    Exactly one of `items` and `items_from`.
+    """
+
+    type: Literal["binomials"] = Field(description="`binomials`")
+    items: str | None = Field(
+        None,
+        description="CSV with a row per binomial: `Word1`, `Word2` (alphabetical), and the "
+        "columns named below.",
+    )
+    items_from: Name | None = Field(
+        None, description="The toy corpus whose language's binomials are the items."
+    )
+    prompts: str = Field(
+        "data/prompts/prompts.csv",
+        description="The contexts: the distinct values of the column `prompt` of a CSV, such as "
+        "the list that ships or a published score file.",
+    )
+    max_prompts: Count | None = Field(None, description="Use only the first so many prompts.")
+    attested_column: str = Field(
+        "Attested", description="Column that tells attested (1) from nonce items (0)."
+    )
+    frequency_column: str = Field(
+        "OverallFreq", description="Column of how often the item occurs, both orders together."
+    )
+    frequency_bins: int = Field(
+        3,
+        ge=0,
+        description="Attested items are also reported in so many groups of equal size, from the "
+        "rarest to the most frequent; 0 for none.",
+    )
+    references: dict[Name, Reference] = Field(
+        min_length=1, description="What preferences are compared with."
+    )
+
+    @model_validator(mode="after")
+    def has_one_source(self) -> "BinomialsProbe":
+        if (self.items is None) == (self.items_from is None):
+            raise ValueError("give either `items` or `items_from`")
+        return self
+
+
+class MinimalPairsProbe(ProbeBase):
+    """Does a model give the acceptable sentence of a pair the higher probability? Ties count half.
+
+    Exactly one of `pairs` and `pairs_from`.
+    """
+
+    type: Literal["minimal_pairs"] = Field(description="`minimal_pairs`")
+    pairs: str | None = Field(
+        None,
+        description="BLiMP's jsonl as published (a file, a folder of them, or a zip), or a CSV "
+        "with the columns `good` and `bad`, and if there are classes `uid` and `phenomenon`.",
+    )
+    pairs_from: Name | None = Field(
+        None, description="The toy corpus whose language's minimal pairs are the stimuli."
+    )
+
+    @model_validator(mode="after")
+    def has_one_source(self) -> "MinimalPairsProbe":
+        if (self.pairs is None) == (self.pairs_from is None):
+            raise ValueError("give either `pairs` or `pairs_from`")
+        return self
+
+
+class CompletionsProbe(ProbeBase):
+    """Does a model continue a prompt with the answer, and how probable is the answer to it?"""
+
+    type: Literal["completions"] = Field(description="`completions`")
+    items: str = Field(
+        description="CSV with the columns `prompt` and `answer`, and if there are classes `class`."
+    )
+    decoding: Literal["greedy", "sample"] = Field(
+        "greedy", description="Take the most probable token at each step, or draw one."
+    )
+    temperature: Annotated[float, Field(gt=0)] = Field(
+        1.0, description="Logits are divided by it before a draw."
+    )
+    top_k: Count | None = Field(None, description="Draw among so many most probable tokens.")
+    samples: Count = Field(1, description="Completions drawn for each prompt.")
+    seed: Seed = Field(0, description="Seed of the draws; each item and sample has its own.")
+    max_new_tokens: Count | None = Field(
+        None, description="Length of a completion; by default as long as the item's answer."
+    )
+    stop: str = Field(
+        "\n", description="A completion ends where this first occurs; empty for nowhere."
+    )
+    pattern: str | None = Field(
+        None,
+        description="Regular expression; its first match in a completion is compared with the "
+        "answer (`-?[0-9]+` for a number). By default all of the completion is.",
+    )
+    ignore_case: bool = Field(False, description="Compare without regard to case.")
+
+    @model_validator(mode="after")
+    def can_be_used(self) -> "CompletionsProbe":
+        given = self.model_fields_set & {"temperature", "top_k", "samples", "seed"}
+        if self.decoding == "greedy" and given:
+            raise ValueError(f"`{sorted(given)[0]}` is for `decoding: sample`")
+        try:
+            re.compile(self.pattern or "")
+        except re.error as error:
+            raise ValueError(f"`pattern` is no regular expression: {error}") from None
+        return self
+
+
+class PerplexityProbe(ProbeBase):
+    """How well a checkpoint predicts held-out text."""
+
+    type: Literal["perplexity"] = Field(description="`perplexity`")
+    corpus: Name | None = Field(
+        None, description="Corpus whose held-out documents are read; by default the run's own."
+    )
+    max_tokens: Count = Field(100_000, description="Read at most so many tokens.")
+
+
+Probe = Annotated[
+    BinomialsProbe | MinimalPairsProbe | CompletionsProbe | PerplexityProbe,
+    Field(discriminator="type"),
+]
