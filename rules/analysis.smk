@@ -4,7 +4,7 @@
 rule correlations:
     input:
         scores=scores_of(BINOMIALS),
-        stimuli=lambda wildcards: [items_of(probe) for probe in BINOMIALS.values()],
+        stimuli=lambda wildcards: [stimuli_of(probe) for probe in BINOMIALS.values()],
         weights=lambda wildcards: [
             file for probe in BINOMIALS.values() for file in weights_of(probe)
         ],
@@ -22,7 +22,7 @@ rule correlations:
     params:
         script=f"{SCRIPTS}/correlations.py",
         run=run_spec,
-        probes=probe_arguments(),
+        probes=probe_arguments(BINOMIALS),
         folder=lambda wildcards: P.root,
     message:
         "Correlations of {wildcards.run}"

@@ -36,8 +36,18 @@ TOY_FILES = [
     "verbs.csv",
 ]
 
-BINOMIALS = {name: probe for name, probe in study.probes.items() if probe.type == "binomials"}
-PERPLEXITY = {name: probe for name, probe in study.probes.items() if probe.type == "perplexity"}
+
+
+def probes_of(kind):
+    """The study's probes of one type, by name."""
+    return {name: probe for name, probe in study.probes.items() if probe.type == kind}
+
+
+BINOMIALS = probes_of("binomials")
+MINIMAL_PAIRS = probes_of("minimal_pairs")
+COMPLETIONS = probes_of("completions")
+PERPLEXITY = probes_of("perplexity")
+INDEXED = BINOMIALS | MINIMAL_PAIRS | COMPLETIONS  # scored by string, through an index
 
 # Runs that are saved at the same steps share their rules: (steps, checkpoints a segment) -> runs.
 SCHEDULES = {}
@@ -115,11 +125,15 @@ def training_documents(wildcards):
     return P.corpus(corpus, "train.parquet") if corpus else []
 
 
-def items_of(probe):
-    """The file of a binomials probe's items."""
-    if probe.items_from is not None:
-        return P.corpus(probe.items_from, "items.csv")
-    return project_path(probe.items)
+def stimuli_of(probe):
+    """The file (or folder) of a probe's stimuli."""
+    if probe.type == "binomials":
+        corpus, path, made = probe.items_from, probe.items, "items.csv"
+    elif probe.type == "minimal_pairs":
+        corpus, path, made = probe.pairs_from, probe.pairs, "pairs.csv"
+    else:
+        corpus, path, made = None, probe.items, None
+    return P.corpus(corpus, made) if corpus else project_path(path)
 
 
 def weights_of(probe):
@@ -187,9 +201,9 @@ def scores_of(probes):
     ]
 
 
-def probe_arguments():
-    """For correlations.py: each binomials probe with its settings and items."""
+def probe_arguments(probes):
+    """For the scripts that make tables: each probe with its settings and stimuli."""
     return [
-        f"--probe {name} {quote(spec(probe))} {quote(items_of(probe))}"
-        for name, probe in BINOMIALS.items()
+        f"--probe {name} {quote(spec(probe))} {quote(stimuli_of(probe))}"
+        for name, probe in probes.items()
     ]

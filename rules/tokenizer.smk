@@ -70,7 +70,7 @@ rule tokens:
 # Before training (priority): stimuli that a tokenizer can't represent stop the study early.
 rule index:
     input:
-        stimuli=lambda wildcards: items_of(BINOMIALS[wildcards.probe]),
+        stimuli=lambda wildcards: stimuli_of(BINOMIALS[wildcards.probe]),
         prompts=lambda wildcards: project_path(BINOMIALS[wildcards.probe].prompts),
         weights=lambda wildcards: weights_of(BINOMIALS[wildcards.probe]),
         tokenizer=P.tokenizer("{tokenizer}", "tokenizer.json"),
