@@ -37,7 +37,6 @@ TOY_FILES = [
 ]
 
 
-
 def probes_of(kind):
     """The study's probes of one type, by name."""
     return {name: probe for name, probe in study.probes.items() if probe.type == kind}
@@ -136,19 +135,27 @@ def stimuli_of(probe):
     return P.corpus(corpus, made) if corpus else project_path(path)
 
 
+def prompts_of(probe):
+    """The file of a binomials probe's prompts."""
+    return project_path(probe.prompts) if probe.type == "binomials" else []
+
+
 def weights_of(probe):
     """Files of constraint weights that a binomials probe refers to."""
     return [
         project_path(reference.weights)
-        for reference in probe.references.values()
+        for reference in getattr(probe, "references", {}).values()
         if reference.weights is not None
     ]
 
 
-def binomials_arguments(wildcards):
-    """For score.py: each binomials probe with its index."""
+def indexed_arguments(wildcards):
+    """For score_segment.py: each probe that has an index, with its settings."""
     tokenizer = study.runs[wildcards.run].tokenizer
-    return [f"--binomials {probe} {P.index(probe, tokenizer)}" for probe in BINOMIALS]
+    return [
+        f"--probe {name} {quote(spec(probe))} {P.index(name, tokenizer)}"
+        for name, probe in INDEXED.items()
+    ]
 
 
 def perplexity_corpora(run):
@@ -157,7 +164,7 @@ def perplexity_corpora(run):
 
 
 def perplexity_arguments(wildcards):
-    """For score.py: each perplexity probe with its settings and the folder of its tokens."""
+    """For score_segment.py: each perplexity probe with its settings and the folder of its tokens."""
     tokenizer = study.runs[wildcards.run].tokenizer
     return [
         f"--perplexity {name} {quote(spec(PERPLEXITY[name]))} {corpus} "
@@ -178,7 +185,7 @@ def held_out_tokens(wildcards):
 
 def indexes_of(wildcards):
     tokenizer = study.runs[wildcards.run].tokenizer
-    return [P.index(probe, tokenizer) for probe in BINOMIALS]
+    return [P.index(probe, tokenizer) for probe in INDEXED]
 
 
 def positions_argument(wildcards):

@@ -17,6 +17,7 @@ for rule_name, runs, segment in segment_rules("score"):
             ],
             manifest=P.segment("{run}", segment.number, "manifest.json"),
             indexes=indexes_of,
+            tokenizer=tokenizer_of,
             tokens=held_out_tokens,
         output:
             scores=[
@@ -40,8 +41,8 @@ for rule_name, runs, segment in segment_rules("score"):
             runtime=SCORE.runtime,
             batch_tokens=SCORE.batch_tokens,
         params:
-            script=f"{SCRIPTS}/score.py",
-            binomials=binomials_arguments,
+            script=f"{SCRIPTS}/score_segment.py",
+            indexed=indexed_arguments,
             perplexity=perplexity_arguments,
             block_size=lambda wildcards: study.runs[wildcards.run].block_size,
             folder=lambda wildcards: P.root,
@@ -49,9 +50,9 @@ for rule_name, runs, segment in segment_rules("score"):
             f"Score {{wildcards.run}} to step {segment.end}"
         shell:
             "python {params.script:q} --name {wildcards.run} --manifest {input.manifest}"
-            " --study-folder {params.folder} --records {output.records} {params.binomials}"
-            " {params.perplexity} --block-size {params.block_size} --threads {threads}"
-            " --gpu {resources.gpu} --batch-tokens {resources.batch_tokens} 2>&1 | tee {log}"
+            " --tokenizer {input.tokenizer} --study-folder {params.folder}"
+            " --records {output.records} {params.indexed} {params.perplexity} --block-size {params.block_size}"
+            " --threads {threads} --gpu {resources.gpu} --batch-tokens {resources.batch_tokens} 2>&1 | tee {log}"
 
 
 rule scores:

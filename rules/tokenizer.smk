@@ -70,9 +70,9 @@ rule tokens:
 # Before training (priority): stimuli that a tokenizer can't represent stop the study early.
 rule index:
     input:
-        stimuli=lambda wildcards: stimuli_of(BINOMIALS[wildcards.probe]),
-        prompts=lambda wildcards: project_path(BINOMIALS[wildcards.probe].prompts),
-        weights=lambda wildcards: weights_of(BINOMIALS[wildcards.probe]),
+        stimuli=lambda wildcards: stimuli_of(INDEXED[wildcards.probe]),
+        prompts=lambda wildcards: prompts_of(INDEXED[wildcards.probe]),
+        weights=lambda wildcards: weights_of(INDEXED[wildcards.probe]),
         tokenizer=P.tokenizer("{tokenizer}", "tokenizer.json"),
     output:
         P.index("{probe}", "{tokenizer}"),
@@ -85,11 +85,14 @@ rule index:
         ENVIRONMENT
     params:
         script=f"{SCRIPTS}/index.py",
-        spec=lambda wildcards: spec(BINOMIALS[wildcards.probe]),
+        spec=lambda wildcards: spec(INDEXED[wildcards.probe]),
+        prompts=lambda wildcards, input: (
+            f"--prompts {quote(input.prompts)}" if input.prompts else ""
+        ),
         positions=positions_argument,
     message:
         "Index of probe {wildcards.probe} under tokenizer {wildcards.tokenizer}"
     shell:
-        "python {params.script:q} --spec {params.spec:q} --items {input.stimuli:q}"
-        " --prompts {input.prompts:q} --tokenizer {input.tokenizer} {params.positions}"
+        "python {params.script:q} --spec {params.spec:q} --stimuli {input.stimuli:q}"
+        " {params.prompts} --tokenizer {input.tokenizer} {params.positions}"
         " --output {output} 2>&1 | tee {log}"

@@ -3,41 +3,59 @@
 import argparse
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from ontogeny.command import run
 from ontogeny.corpus.tokenizer import load_tokenizer
 from ontogeny.files import sha256
 from ontogeny.progress import say
-from ontogeny.scoring.index import index_binomials, save_index
+from ontogeny.scoring.index import (
+    Strings,
+    binomial_strings,
+    make_index,
+    pair_strings,
+    question_strings,
+    save_index,
+)
 from ontogeny.scoring.stimuli.binomials import read_all_weights, read_binomials, read_prompts
-from ontogeny.study.probes import BinomialsProbe
+from ontogeny.scoring.stimuli.completions import read_questions
+from ontogeny.scoring.stimuli.minimal_pairs import known_ties, read_minimal_pairs
+from ontogeny.study.probes import IndexedProbe
+
+
+def strings_of(probe: IndexedProbe, stimuli: Path, prompts: Path | None) -> Strings:
+    """The strings of a probe from its files, each line of which is checked."""
+    if probe.type == "binomials":
+        items = read_binomials(stimuli, probe, read_all_weights(probe.references))
+        return binomial_strings(items, read_prompts(prompts, probe.max_prompts))
+    if probe.type == "minimal_pairs":
+        pairs = read_minimal_pairs(stimuli)
+        for pair in known_ties(pairs):
+            say(f"a tie by design: pair {pair.pair_id} of {pair.uid} has one sentence twice")
+        return pair_strings(pairs)
+    return question_strings(read_questions(stimuli))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", required=True, help="the probe as JSON, as in a study")
-    parser.add_argument("--items", type=Path, required=True, help="CSV of the items")
-    parser.add_argument("--prompts", type=Path, required=True, help="CSV of the prompts")
+    parser.add_argument("--stimuli", type=Path, required=True, help="file or folder of the items")
+    parser.add_argument("--prompts", type=Path, help="CSV of the prompts, for binomials")
     parser.add_argument("--tokenizer", type=Path, required=True, help="tokenizer.json")
     parser.add_argument(
         "--positions", type=int, help="the longest input of the models; a longer string is an error"
     )
     parser.add_argument("--output", type=Path, required=True, help="the index (.safetensors)")
     args = parser.parse_args()
-    probe = BinomialsProbe.model_validate_json(args.spec)
-    items = read_binomials(args.items, probe, read_all_weights(probe.references))
-    prompts = read_prompts(args.prompts, probe.max_prompts)
+    probe = TypeAdapter(IndexedProbe).validate_json(args.spec)
+    strings = strings_of(probe, args.stimuli, args.prompts)
     tokenizer, info = load_tokenizer(args.tokenizer)
-    index = index_binomials(items, prompts, tokenizer, info, sha256(args.tokenizer))
-    if args.positions is not None and index.longest > args.positions:
-        raise ValueError(
-            f"the longest string has {index.longest} tokens, more than the {args.positions} "
-            "positions of a model that is scored on it; raise its max_position_embeddings, or "
-            f"shorten the longest of {args.prompts} and {args.items}"
-        )
+    index = make_index(strings, tokenizer, info, sha256(args.tokenizer), args.positions)
     save_index(index, args.output)
+    count, total = len(index.trie.leaves), int(index.trie.lengths.sum())
     say(
-        f"{len(items):,} items x 2 orders x {len(prompts)} prompts = {len(index.starts) - 1:,} "
-        f"strings, {len(index.ids):,} tokens, the longest {index.longest}"
+        f"{count:,} strings of {total:,} tokens, the longest {index.longest}; "
+        f"{len(index.trie):,} different prefixes ({len(index.trie) / total:.0%})"
     )
 
 

@@ -30,8 +30,10 @@ def run(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except ValidationError as error:
-        lines = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        sys.exit(f"error: {error.title}: {'; '.join(lines)}")
+        places = ([error.title, *map(str, e["loc"])] for e in error.errors())
+        messages = (e["msg"].removeprefix("Value error, ") for e in error.errors())
+        lines = map(": ".join, zip(map(".".join, places), messages, strict=True))
+        sys.exit(f"error: {'; '.join(lines)}")
     except (ValueError, OSError, EOFError) as error:
         if os.environ.get("ONTOGENY_TRACEBACK"):
             raise

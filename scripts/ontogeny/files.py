@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+UMASK = os.umask(0)  # can only be read by setting it
+os.umask(UMASK)
+
 
 @contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
@@ -21,6 +24,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
+        temporary.chmod(0o666 & ~UMASK)  # safetensors makes files that only the owner can read
         os.replace(temporary, path)
     except Exception as error:
         if "No space left on device" in str(error):  # libraries have errors of their own for it

@@ -7,15 +7,22 @@ from pathlib import Path
 
 from ontogeny.paths import PROJECT, project_path
 from ontogeny.scoring.stimuli.binomials import read_all_weights, read_binomials, read_prompts
+from ontogeny.scoring.stimuli.completions import read_questions
+from ontogeny.scoring.stimuli.minimal_pairs import read_minimal_pairs
 from ontogeny.study.errors import StudyError
 from ontogeny.study.models import FilesCorpus, Study
-from ontogeny.study.probes import BinomialsProbe
+from ontogeny.study.probes import BinomialsProbe, CompletionsProbe, MinimalPairsProbe
+
+# Pairs or questions of each file that are checked here; the job that indexes them checks the rest.
+CHECKED_BEFORE_JOBS = 1_000
 
 
 def check_inputs(study: Study) -> None:
-    """Check that results can be written, that text files are there, and every line of stimuli.
+    """Check that results can be written, that text files are there, and that stimuli can be read.
 
-    Raises StudyError with one line for each problem.
+    Every line of binomials and prompts is checked; of other stimuli only the first
+    `CHECKED_BEFORE_JOBS` of each file, so that a dry run stays fast. Raises StudyError with one
+    line for each problem.
     """
     problems = [*_unwritable_results(study), *_corpus_problems(study), *_probe_problems(study)]
     if problems:
@@ -68,15 +75,25 @@ def _corpus_problems(study: Study) -> Iterator[str]:
 
 def _probe_problems(study: Study) -> Iterator[str]:
     for name, probe in study.probes.items():
-        if not isinstance(probe, BinomialsProbe):
-            continue
+        if isinstance(probe, BinomialsProbe):
+            yield from _binomials_problems(name, probe)
         try:
-            read_prompts(Path(project_path(probe.prompts)))
-        except ValueError as error:
-            yield f"probes.{name}.prompts: {error}"
-        try:
-            weights = read_all_weights(probe.references)
-            if probe.items is not None:
-                read_binomials(Path(project_path(probe.items)), probe, weights)
+            if isinstance(probe, MinimalPairsProbe) and probe.pairs is not None:
+                read_minimal_pairs(Path(project_path(probe.pairs)), CHECKED_BEFORE_JOBS)
+            if isinstance(probe, CompletionsProbe):
+                read_questions(Path(project_path(probe.items)), CHECKED_BEFORE_JOBS)
         except ValueError as error:
             yield f"probes.{name}: {error}"
+
+
+def _binomials_problems(name: str, probe: BinomialsProbe) -> Iterator[str]:
+    try:
+        read_prompts(Path(project_path(probe.prompts)))
+    except ValueError as error:
+        yield f"probes.{name}.prompts: {error}"
+    try:
+        weights = read_all_weights(probe.references)
+        if probe.items is not None:
+            read_binomials(Path(project_path(probe.items)), probe, weights)
+    except ValueError as error:
+        yield f"probes.{name}: {error}"

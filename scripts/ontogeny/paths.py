@@ -30,7 +30,8 @@ class Paths:
     root: str
 
     def corpus(self, corpus: str, file: str) -> str:
-        """`train.parquet`, `validation.parquet`, `provenance.json`; `items.csv` of the toy."""
+        """`train.parquet`, `validation.parquet`, `provenance.json`; the toy's `items.csv` and
+        `pairs.csv`."""
         return f"{self.root}/corpora/{corpus}/{file}"
 
     def tokenizer(self, tokenizer: str, file: str) -> str:

@@ -1,5 +1,4 @@
 import copy
-import csv
 import math
 
 import numpy as np
@@ -7,14 +6,10 @@ import pytest
 import torch
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
-from ontogeny.corpus.tokenizer import load_tokenizer, make_characters, save_tokenizer
-from ontogeny.scoring.engine import string_logprobs
-from ontogeny.scoring.index import Index, index_binomials, load_index, save_index
+from ontogeny.scoring.engine import Scorer
 from ontogeny.scoring.perplexity import perplexity
 from ontogeny.scoring.records import Records, fingerprint
-from ontogeny.scoring.stimuli.binomials import Binomial
-from ontogeny.scoring.tables import write_binomials, write_perplexity
-from ontogeny.study.models import CharacterTokenizer
+from ontogeny.scoring.trie import build_trie
 
 VOCABULARY = 40
 SHAPE = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -58,16 +53,23 @@ def plain(model, strings):
     return np.array(result)
 
 
-def score(model, strings, batch_tokens=1000):
-    starts = np.cumsum([0, *map(len, strings)])
-    return string_logprobs(model, np.concatenate(strings).astype(np.int32), starts, batch_tokens)
+def trie_of(strings, share=True):
+    ids = np.concatenate(strings).astype(np.int32)
+    return build_trie(ids, np.cumsum([0, *map(len, strings)]), share)
 
 
-def random_strings(count=25, longest=20):
+def score(model, strings, batch_tokens=1000, **options):
+    return Scorer(model, trie_of(strings), batch_tokens, **options).string_logprobs()
+
+
+def random_strings(count=60, longest=20):
+    """Strings of which many begin alike, some are the same, and some are the start of another."""
     rng = np.random.default_rng(1)
-    return [
-        rng.integers(0, VOCABULARY, rng.integers(2, longest + 1)).tolist() for _ in range(count)
+    strings = [
+        [1, *rng.integers(0, 3, size=rng.integers(1, longest)).tolist()] for _ in range(count)
     ]
+    strings += [strings[3], strings[4][:2], [*strings[5], 30], [5, 6]]
+    return [strings[i] for i in rng.permutation(len(strings))]
 
 
 # ---------------------------------------------------------------------------- engine
@@ -96,23 +98,99 @@ def test_models_that_change_their_logits_after_the_output_matrix(family, config)
 
 
 @each_family
-def test_batches_and_the_order_of_strings_change_nothing(family):
+def test_batches_order_and_sharing_change_nothing(family):
     model, strings = make_model(family), random_strings()
     expected = score(model, strings)
-    for batch_tokens in (1, 21, 64, 333, 100_000):
+    for batch_tokens in (1, 150, 333, 100_000):
         assert np.abs(score(model, strings, batch_tokens) - expected).max() < 1e-5
+    assert np.abs(score(model, strings, share=False) - expected).max() < 1e-5
+    unshared = Scorer(model, trie_of(strings, share=False), 1000).string_logprobs()
+    assert np.abs(unshared - expected).max() < 1e-5
     shuffled = np.random.default_rng(2).permutation(len(strings))
     assert np.abs(score(model, [strings[i] for i in shuffled]) - expected[shuffled]).max() < 1e-5
+    for half in (slice(0, 20), slice(20, None)):
+        assert np.abs(score(model, strings[half]) - expected[half]).max() < 1e-5
+    for i in (0, 7, 31):
+        assert np.abs(score(model, [strings[i]]) - expected[i]).max() < 1e-5
 
 
 @each_family
-def test_no_forward_pass_is_larger_than_asked(family):
-    model, seen = make_model(family), []
-    embeddings = model.get_input_embeddings()
-    embeddings.register_forward_pre_hook(lambda _, args: seen.append(args[0].numel()))
-    score(model, random_strings(longest=20), batch_tokens=50)
-    assert max(seen) <= 50
-    assert len(seen) > 1
+def test_these_families_are_run_packed(family):
+    scorer = Scorer(make_model(family), trie_of(random_strings()), 1000)
+    scorer.string_logprobs()
+    assert scorer.share
+
+
+@pytest.mark.parametrize(
+    ("family", "config"),
+    [
+        ("bloom", {"hidden_size": 16, "n_layer": 2, "n_head": 2}),  # refuses such a mask
+        ("mamba", {"hidden_size": 16, "num_hidden_layers": 2, "state_size": 4}),  # ignores it
+    ],
+)
+def test_families_that_mix_packed_strings_are_run_string_by_string(capsys, family, config):
+    model, strings = make_model(family, **config), random_strings()
+    scorer = Scorer(model, trie_of(strings), 1000)
+    assert np.abs(scorer.string_logprobs() - plain(model, strings)).max() < 1e-4
+    assert not scorer.share
+    message = f"{family} models don't keep the strings of a packed row apart"
+    assert capsys.readouterr().err.count(message) == 1
+
+
+def test_weights_may_change_between_calls():
+    model, strings = make_model("opt"), random_strings()
+    scorer = Scorer(model, trie_of(strings), 1000)
+    first = scorer.string_logprobs()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.1 * torch.randn(parameter.shape)
+    second = scorer.string_logprobs()
+    assert np.abs(second - first).max() > 0.1
+    assert np.abs(second - plain(model, strings)).max() < 1e-4
+
+
+@pytest.mark.parametrize("share", [True, False])
+def test_no_forward_pass_is_larger_than_asked(share):
+    model, seen = make_model("opt"), []
+    model.get_input_embeddings().register_forward_pre_hook(
+        lambda _, args: seen.append(args[0].numel())
+    )
+    strings = random_strings(count=200)
+    scorer = Scorer(model, trie_of(strings), 150, share=share)
+    scorer.string_logprobs()
+    assert max(seen) <= 150
+    assert len(seen) > 4
+
+
+def test_batches_are_halved_until_they_fit(capsys):
+    model, strings, seen = make_model("opt"), random_strings(count=300), []
+    expected = score(model, strings)
+
+    def memory_of_200_tokens(_, args):
+        seen.append(args[0].numel())
+        if args[0].numel() > 200:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    hook = model.get_input_embeddings().register_forward_pre_hook(memory_of_200_tokens)
+    for share in (True, False):
+        scorer = Scorer(model, trie_of(strings), 1000, share=share)
+        assert np.abs(scorer.string_logprobs() - expected).max() < 1e-5
+        assert scorer.batch_tokens <= 200
+        assert max(seen) > 200
+        del seen[:]
+        scorer.string_logprobs()  # what fits is remembered
+        assert max(seen) <= 200
+    assert "not enough memory: going on with" in capsys.readouterr().err
+    hook.remove()
+    model.get_input_embeddings().register_forward_pre_hook(lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        scorer.string_logprobs()
+
+
+def test_bf16_is_close_and_not_the_same():
+    model, strings = make_model("llama"), random_strings()
+    exact, fast = score(model, strings), score(model, strings, precision="bf16")
+    assert 1e-4 < np.abs(fast - exact).max() < 0.05 * np.abs(exact).max()
 
 
 @each_family
@@ -163,57 +241,6 @@ def test_perplexity_of_a_model_that_knows_nothing_is_the_vocabulary():
         perplexity(model, stream[:1], 16, 1000, 1.0, 1000)
 
 
-# ---------------------------------------------------------------------------- index
-
-ITEMS = [
-    Binomial("ham", "jam", True, 3.0, {"human": 0.5}),
-    Binomial("a", "b", False, None, {"human": None}),
-]
-
-
-def characters(folder, *documents, bos=True):
-    spec = CharacterTokenizer(type="characters", corpus="x", bos=bos)
-    path = folder / "tokenizer.json"
-    save_tokenizer(make_characters(spec, documents), path, folder / "tokenizer_config.json")
-    return load_tokenizer(path)
-
-
-def make_index(folder, *documents, prompts=(" ", "m "), **options):
-    tokenizer, info = characters(folder, *documents, **options)
-    return index_binomials(ITEMS, list(prompts), tokenizer, info, "hash"), tokenizer, info
-
-
-@pytest.mark.parametrize("bos", [True, False])
-def test_strings_are_ordered_by_prompt_item_order(tmp_path, bos):
-    index, tokenizer, info = make_index(tmp_path, "ham and jam b", bos=bos)
-    pairs = zip(index.starts, index.starts[1:], strict=False)
-    strings = [[tokenizer.id_to_token(i) for i in index.ids[a:b]] for a, b in pairs]
-    orders = ["ham and jam", "jam and ham", "a and b", "b and a"]
-    start = ["<s>"] if bos else []
-    assert strings == [[*start, *prompt, *text] for prompt in (" ", "m ") for text in orders]
-    assert (info.bos_id is not None) == bos
-    assert index.items == ["ham and jam", "a and b"]
-    assert index.longest == len("m ham and jam") + len(start)
-    assert index.vocab_size == info.vocab_size == 4 + len(set("ham and jam b"))
-
-
-def test_a_character_without_a_token_is_an_error_that_names_the_string(tmp_path):
-    with pytest.raises(ValueError, match=r"can't represent ' ham and jam'.*'<unk>'"):
-        make_index(tmp_path, "ham and b")
-
-
-def test_an_index_comes_back_from_its_file(tmp_path):
-    index, _, _ = make_index(tmp_path, "ham and jam b\u00e9", prompts=["\u00e9 ", " "])
-    save_index(index, tmp_path / "index.safetensors")
-    loaded = load_index(tmp_path / "index.safetensors")
-    for key, value in vars(index).items():
-        assert np.array_equal(getattr(loaded, key), value), key
-    assert loaded.ids.dtype == np.int32
-    first = (tmp_path / "index.safetensors").read_bytes()
-    save_index(loaded, tmp_path / "index.safetensors")
-    assert (tmp_path / "index.safetensors").read_bytes() == first
-
-
 # ---------------------------------------------------------------------------- records
 
 
@@ -251,43 +278,3 @@ def test_a_fingerprint_tells_parts_and_their_order_apart():
     parts = [("a", "b"), ("b", "a"), ("ab",), ("a", "b", ""), ("a", ["b"]), (1, 2), ("1", "2")]
     assert len({fingerprint(*part) for part in parts}) == len(parts)
     assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
-
-
-# ---------------------------------------------------------------------------- tables
-
-
-def test_binomials_table_tells_neighbouring_float32_apart(tmp_path):
-    values = -np.abs(np.random.default_rng(4).normal(30, 20, 8)).astype(np.float32)
-    values[1] = np.nextafter(values[0], np.float32(0))
-    index = Index(
-        ids=np.zeros(16, np.int32),
-        starts=np.arange(0, 17, 2),
-        prompts=["So, ", " "],
-        items=["ham and jam", "a and b"],
-        tokenizer_sha256="hash",
-        vocab_size=5,
-    )
-    path = tmp_path / "new" / "step-00000012.csv"
-    write_binomials(path, "opt-s", 12, 9_830_400, index, values.astype(np.float64))
-    with open(path, newline="") as file:
-        rows = list(csv.DictReader(file))
-    columns = "model,checkpoint,step,tokens,prompt,binom,alpha_logprob,nonalpha_logprob,preference"
-    assert list(rows[0]) == columns.split(",")
-    assert [(row["prompt"], row["binom"]) for row in rows] == [
-        (prompt, item) for prompt in index.prompts for item in index.items
-    ]
-    both = [float(row[key]) for row in rows for key in ("alpha_logprob", "nonalpha_logprob")]
-    assert np.array_equal(np.float32(both), values)
-    for row, (alpha, other) in zip(rows, values.reshape(4, 2).astype(float), strict=True):
-        assert float(row["preference"]) == pytest.approx(alpha - other, rel=1e-8)
-        assert (row["model"], row["checkpoint"]) == ("opt-s", "step-00000012")
-        assert (row["step"], row["tokens"]) == ("12", "9830400")
-
-
-def test_perplexity_table(tmp_path):
-    stream = np.arange(30, dtype=np.uint16)
-    result = perplexity(make_model("llama"), stream, 8, 30, 1.0, 100)
-    write_perplexity(tmp_path / "p.csv", "opt-s", 3, 300, "text", result)
-    ((_, *row),) = csv.reader((tmp_path / "p.csv").read_text().splitlines()[1:])
-    assert row[:5] == ["step-00000003", "3", "300", "text", "26"]
-    assert [float(value) for value in row[5:]] == list(vars(result).values())[1:]

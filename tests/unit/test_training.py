@@ -16,10 +16,11 @@ from ontogeny.study.models import Architecture, Optimizer, Run
 from ontogeny.training.loop import TrainingError, count_blocks, train_segment
 from ontogeny.training.model import (
     check_causal,
-    load_weights,
     named_weights,
     new_model,
+    read_weights,
     save_checkpoint,
+    set_weights,
 )
 from ontogeny.training.optimizer import learning_rate, make_optimizer, warmup_steps
 from ontogeny.training.order import permutation, sequence_blocks
@@ -290,6 +291,10 @@ def test_a_corpus_smaller_than_a_batch_is_an_error():
 
 
 # ---------------------------------------------------------------------------- checkpoints
+
+
+def load_weights(model, weights):
+    set_weights(model, read_weights(weights), weights)
 
 
 def save(model, folder):

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from ontogeny.scoring.engine import token_logprobs
+from ontogeny.scoring.engine import bounded_batch, selected_logits
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ def perplexity(
     max_tokens: int,
     bytes_per_token: float,
     batch_tokens: int,
+    precision: str = "fp32",
 ) -> Perplexity:
     """Loss on the first `max_tokens` ids of a token file.
 
@@ -43,11 +44,15 @@ def perplexity(
         for part in parts:
             if part.shape[1] < 2:
                 continue
-            at_once = max(1, batch_tokens // part.shape[1])
+            at_once = max(1, bounded_batch(model, batch_tokens) // part.shape[1])
             for first in range(0, len(part), at_once):
                 batch = torch.from_numpy(part[first : first + at_once]).to(device)
-                predicted = torch.ones_like(batch[:, 1:], dtype=torch.bool)
-                logprobs = token_logprobs(model, batch, predicted)
+                places = torch.arange(batch.numel(), device=device).view(batch.shape)
+                logits = selected_logits(
+                    model, places[:, :-1].flatten(), precision, input_ids=batch
+                )
+                targets = batch[:, 1:].flatten()
+                logprobs = logits.log_softmax(dim=1).gather(1, targets[:, None])
                 total -= float(logprobs.double().sum())
                 count += logprobs.numel()
     if count == 0:

@@ -1,67 +1,79 @@
-"""Score files: one CSV per checkpoint and probe, numbers with the nine digits that
-tell any two float32 apart."""
+"""Score files: one CSV per checkpoint and probe, log-probabilities in nats as float32, in as many
+digits as tell any two of them apart."""
 
-import csv
-from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 
 from ontogeny.files import replacing
 from ontogeny.scoring.index import Index
 from ontogeny.scoring.perplexity import Perplexity
-from ontogeny.study.schedule import checkpoint_name
-
-CHECKPOINT_COLUMNS = ["model", "checkpoint", "step", "tokens"]
-BINOMIAL_COLUMNS = [
-    *CHECKPOINT_COLUMNS,
-    "prompt",
-    "binom",
-    "alpha_logprob",
-    "nonalpha_logprob",
-    "preference",
-]
-PERPLEXITY_COLUMNS = [
-    *CHECKPOINT_COLUMNS,
-    "corpus",
-    "n_tokens",
-    "loss",
-    "perplexity",
-    "bits_per_byte",
-]
 
 
-def write_binomials(
-    path: Path, model: str, step: int, tokens: int, index: Index, logprobs: np.ndarray
-) -> None:
-    """Write the score file of a binomials probe.
+@dataclass(frozen=True)
+class Checkpoint:
+    """Which weights: the first columns of every score file. None where it is not known."""
 
-    `logprobs` (nats, float64 [prompts x items x 2]) in the order of the index; preference is the
-    alphabetical order's minus the other's.
-    """
-    pairs = logprobs.reshape(len(index.prompts), len(index.items), 2)
-    checkpoint = [model, checkpoint_name(step), step, tokens]
-    _write(
-        path,
-        BINOMIAL_COLUMNS,
-        (
-            [*checkpoint, prompt, item, *(f"{x:.9g}" for x in (alpha, other, alpha - other))]
-            for prompt, rows in zip(index.prompts, pairs.tolist(), strict=True)
-            for item, (alpha, other) in zip(index.items, rows, strict=True)
-        ),
+    model: str
+    checkpoint: str
+    step: int | None
+    tokens: int | None
+
+
+def binomials_table(index: Index, logprobs: np.ndarray) -> pl.DataFrame:
+    """`prompt, binom, alpha_logprob, nonalpha_logprob, preference`, the alphabetical order's minus
+    the other's. `logprobs`: float64 [prompts x items x 2], in the order of the index."""
+    prompts, items = index.labels["prompt"], index.labels["binom"]
+    alpha, nonalpha = logprobs.reshape(-1, 2).T
+    return pl.DataFrame(
+        {
+            "prompt": np.repeat(np.array(prompts, dtype=object), len(items)),
+            "binom": items * len(prompts),
+            **_columns(alpha_logprob=alpha, nonalpha_logprob=nonalpha, preference=alpha - nonalpha),
+        }
     )
 
 
-def write_perplexity(
-    path: Path, model: str, step: int, tokens: int, corpus: str, result: Perplexity
-) -> None:
-    """Write the one-row score file of a perplexity probe."""
-    row = [model, checkpoint_name(step), step, tokens, corpus, *vars(result).values()]
-    _write(path, PERPLEXITY_COLUMNS, [row])
+def pairs_table(index: Index, logprobs: np.ndarray) -> pl.DataFrame:
+    """`uid, pair_id, good_logprob, bad_logprob, preference`, good minus bad. `logprobs`: float64
+    [pairs x 2]."""
+    good, bad = logprobs.reshape(-1, 2).T
+    return pl.DataFrame(
+        {**index.labels, **_columns(good_logprob=good, bad_logprob=bad, preference=good - bad)}
+    )
 
 
-def _write(path: Path, columns: list[str], rows: Iterable[list]) -> None:
-    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+def completions_table(
+    index: Index, logprobs: np.ndarray, samples: int, correct: list[int], completions: list[str]
+) -> pl.DataFrame:
+    """`class, prompt, answer, answer_logprob, samples, correct, completion`: how many of the
+    completions drawn are the answer, and the first of them. `logprobs`: the answer's given the
+    prompt, float64 [items]."""
+    return pl.DataFrame(
+        {
+            **index.labels,
+            **_columns(answer_logprob=logprobs),
+            "samples": np.full(len(logprobs), samples),
+            "correct": correct,
+            "completion": completions,
+        }
+    )
+
+
+def perplexity_table(corpus: str, result: Perplexity) -> pl.DataFrame:
+    """One row: `corpus, n_tokens, loss, perplexity, bits_per_byte`."""
+    return pl.DataFrame({"corpus": [corpus], **{key: [x] for key, x in vars(result).items()}})
+
+
+def write_scores(path: Path, checkpoint: Checkpoint, table: pl.DataFrame) -> None:
+    """Write a score file: the checkpoint's columns, then the table's."""
+    types = {"model": pl.String, "checkpoint": pl.String, "step": pl.Int64, "tokens": pl.Int64}
+    first = [pl.lit(vars(checkpoint)[name], dtype=kind).alias(name) for name, kind in types.items()]
+    with replacing(path) as temporary:
+        table.select(*first, *table.columns).write_csv(temporary)
+
+
+def _columns(**values: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: column.astype(np.float32) for name, column in values.items()}

@@ -164,7 +164,8 @@ class PerplexityProbe(ProbeBase):
     max_tokens: Count = Field(100_000, description="Read at most so many tokens.")
 
 
-Probe = Annotated[
-    BinomialsProbe | MinimalPairsProbe | CompletionsProbe | PerplexityProbe,
-    Field(discriminator="type"),
+# Scored string by string, through an index.
+IndexedProbe = Annotated[
+    BinomialsProbe | MinimalPairsProbe | CompletionsProbe, Field(discriminator="type")
 ]
+Probe = Annotated[IndexedProbe | PerplexityProbe, Field(discriminator="type")]

@@ -104,34 +104,43 @@ def save_checkpoint(model: PreTrainedModel, weights: Path, config: Path) -> None
         save_file(tensors, temporary, metadata={"format": "pt"})
 
 
-def load_weights(model: PreTrainedModel, weights: Path) -> None:
-    """Copy a checkpoint's weights into a live model of the same shape.
+def read_weights(weights: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a checkpoint, by name, on the CPU.
 
-    Raises ValueError that names the file and the first tensor that is missing, left over, of
-    another shape, or not finite.
+    Raises ValueError that names the file when it is missing or damaged, and the first tensor that
+    is not finite.
     """
-    target = named_weights(model)
     try:
         with safe_open(weights, framework="pt") as file:
-            names = set(file.keys())
-            if names != set(target):
-                odd = sorted(names ^ set(target))[0]
-                where = "is not in the model" if odd in names else "is missing"
-                raise ValueError(f"{weights}: tensor {odd!r} {where}")
-            for name, tensor in target.items():
-                read = file.get_tensor(name)
-                if read.shape != tensor.shape:
-                    raise ValueError(
-                        f"{weights}: tensor {name!r} has shape {tuple(read.shape)}, the model "
-                        f"{tuple(tensor.shape)}"
-                    )
-                if not torch.isfinite(read).all():
-                    raise ValueError(f"{weights}: tensor {name!r} holds NaN or infinity")
-                tensor.copy_(read)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise ValueError(
             f"{weights}: is missing, damaged or cut short ({error}); remove it to make it again"
         ) from None
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"{weights}: tensor {name!r} holds NaN or infinity")
+    return tensors
+
+
+def set_weights(model: PreTrainedModel, tensors: dict[str, torch.Tensor], weights: Path) -> None:
+    """Copy weights that were read from the file `weights` into a live model of the same shape.
+
+    Raises ValueError that names the file and the first tensor that is missing, left over, or of
+    another shape.
+    """
+    target = named_weights(model)
+    if set(tensors) != set(target):
+        odd = sorted(set(tensors) ^ set(target))[0]
+        where = "is not in the model" if odd in tensors else "is missing"
+        raise ValueError(f"{weights}: tensor {odd!r} {where}")
+    for name, tensor in target.items():
+        if tensors[name].shape != tensor.shape:
+            raise ValueError(
+                f"{weights}: tensor {name!r} has shape {tuple(tensors[name].shape)}, the model "
+                f"{tuple(tensor.shape)}"
+            )
+        tensor.copy_(tensors[name])
 
 
 def named_weights(model: PreTrainedModel) -> dict[str, torch.Tensor]:

@@ -1,12 +1,18 @@
 """Binomials, the numbers that come with them, and the prompts they stand in."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ontogeny.paths import project_path
-from ontogeny.scoring.stimuli.rows import number, optional_number, read_rows, require_columns
+from ontogeny.scoring.stimuli.rows import (
+    Problems,
+    number,
+    optional_number,
+    read_rows,
+    require_columns,
+)
 from ontogeny.study.probes import BinomialsProbe, Reference
 
 
@@ -42,30 +48,13 @@ def read_binomials(
     `weights` holds, for each reference that is computed from constraints, the weight of each
     column (see `read_weights`). Raises ValueError with the file and every line that is wrong.
     """
-    rows = list(read_rows(path))
     columns = _needed_columns(probe, weights)
-    require_columns(path, rows, columns)
-    problems: list[str] = []
-    items: list[Binomial] = []
-    seen: dict[tuple[str, str], int] = {}
-    for line, row in rows:
-        place = f"{path}, line {line}"
-        try:
-            item = _binomial(row, probe, weights)
-            key = (item.word1.casefold(), item.word2.casefold())
-            if key in seen:
-                raise ValueError(f"{item.alpha!r} stands already on line {seen[key]}")
-        except ValueError as error:
-            problems.append(f"{place}: {error}")
-            continue
-        seen[key] = line
-        items.append(item)
-    if problems:
-        more = f"\n... and {len(problems) - 10} more" if len(problems) > 10 else ""
-        raise ValueError("\n".join(problems[:10]) + more)
-    if not items:
-        raise ValueError(f"{path}: no items below the header")
-    return items
+    return _items(path, columns, lambda row: _binomial(row, probe, weights))
+
+
+def read_words(path: Path) -> list[Binomial]:
+    """The items of a file of which only the two words matter, `Word1` and `Word2`."""
+    return _items(path, ["Word1", "Word2"], lambda row: Binomial(*_words(row), False, None))
 
 
 def read_weights(path: Path) -> dict[str, float]:
@@ -111,20 +100,33 @@ def human_preference(row: Mapping[str, str], weights: Mapping[str, float]) -> fl
     return math.exp(min(log_odds, 0.0)) / (1.0 + math.exp(-abs(log_odds)))  # never overflows
 
 
+def _items(
+    path: Path, columns: list[str], item_of: Callable[[Mapping[str, str]], Binomial]
+) -> list[Binomial]:
+    rows = list(read_rows(path))
+    require_columns(path, rows, columns)
+    problems = Problems()
+    items: list[Binomial] = []
+    seen: dict[tuple[str, str], int] = {}
+    for line, row in rows:
+        try:
+            item = item_of(row)
+            key = (item.word1.casefold(), item.word2.casefold())
+            if key in seen:
+                raise ValueError(f"{item.alpha!r} stands already on line {seen[key]}")
+        except ValueError as error:
+            problems.add(f"{path}, line {line}: {error}")
+            continue
+        seen[key] = line
+        items.append(item)
+    problems.raise_any()
+    return items
+
+
 def _binomial(
     row: Mapping[str, str], probe: BinomialsProbe, weights: Mapping[str, Mapping[str, float]]
 ) -> Binomial:
-    word1, word2 = (row[column].strip() for column in ("Word1", "Word2"))
-    for column, word in (("Word1", word1), ("Word2", word2)):
-        if not word:
-            raise ValueError(f"{column} is empty")
-    if word1.casefold() == word2.casefold():
-        raise ValueError(f"both words are {word1!r}")
-    if word1.casefold() > word2.casefold():
-        raise ValueError(
-            f"{word1!r} comes after {word2!r} in the alphabet; preferences and references are for "
-            "the alphabetical order, so Word1 must be the earlier word"
-        )
+    word1, word2 = _words(row)
     flag = row[probe.attested_column].strip()
     if flag not in ("0", "1"):
         raise ValueError(f"{probe.attested_column} is {flag!r}, should be 1 (attested) or 0")
@@ -139,6 +141,21 @@ def _binomial(
             references[name] = optional_number(row, reference.column)
     frequency = optional_number(row, probe.frequency_column) if probe.frequency_bins else None
     return Binomial(word1, word2, attested, frequency, references)
+
+
+def _words(row: Mapping[str, str]) -> tuple[str, str]:
+    word1, word2 = (row[column].strip() for column in ("Word1", "Word2"))
+    for column, word in (("Word1", word1), ("Word2", word2)):
+        if not word:
+            raise ValueError(f"{column} is empty")
+    if word1.casefold() == word2.casefold():
+        raise ValueError(f"both words are {word1!r}")
+    if word1.casefold() > word2.casefold():
+        raise ValueError(
+            f"{word1!r} comes after {word2!r} in the alphabet; preferences and references are for "
+            "the alphabetical order, so Word1 must be the earlier word"
+        )
+    return word1, word2
 
 
 def _needed_columns(probe: BinomialsProbe, weights: Mapping[str, Mapping[str, float]]) -> list[str]:

@@ -1,0 +1,64 @@
+"""From a probe to the function that scores a live model on it."""
+
+from collections.abc import Callable
+
+import polars as pl
+from tokenizers import Tokenizer
+from transformers import PreTrainedModel
+
+from ontogeny.corpus.tokenizer import TokenizerInfo
+from ontogeny.scoring.completions import answers_found
+from ontogeny.scoring.engine import Advance, Scorer, ignore
+from ontogeny.scoring.index import Index
+from ontogeny.scoring.tables import binomials_table, completions_table, pairs_table
+from ontogeny.study.probes import IndexedProbe
+
+PADDING = 512  # rows that a published model's vocabulary may have beyond its tokenizer's entries
+
+
+def make_scorer(
+    model: PreTrainedModel,
+    probe: IndexedProbe,
+    index: Index,
+    tokenizer: Tokenizer,
+    info: TokenizerInfo,
+    batch_tokens: int,
+    advance: Advance = ignore,
+) -> Callable[[], pl.DataFrame]:
+    """What scores the model's weights, as they are at each call, on the strings of `index`.
+
+    The table has the columns that `tables.py` gives for the type of the probe; `advance` is told
+    the share of the work that is done, part by part. Raises ValueError
+    for a model that the index was not made for.
+    """
+    _check(model, index)
+    scorer = Scorer(model, index.trie, batch_tokens, probe.precision)
+
+    def completions() -> pl.DataFrame:
+        sums = scorer.node_logprobs(advance)
+        path, starts = index.trie.paths(index.trie.leaves)
+        logprobs = sums[index.trie.leaves] - sums[path[starts[:-1] + index.given - 1]]
+        correct, first = answers_found(model, index, tokenizer, info, probe, scorer.batch_tokens)
+        samples = probe.samples if probe.decoding == "sample" else 1
+        return completions_table(index, logprobs, samples, correct, first)
+
+    return {
+        "binomials": lambda: binomials_table(index, scorer.string_logprobs(advance)),
+        "minimal_pairs": lambda: pairs_table(index, scorer.string_logprobs(advance)),
+        "completions": completions,
+    }[probe.type]
+
+
+def _check(model: PreTrainedModel, index: Index) -> None:
+    entries = model.config.vocab_size
+    if not index.vocab_size <= entries < index.vocab_size + PADDING:
+        raise ValueError(
+            f"the model has a vocabulary of {entries:,}, the tokenizer one of "
+            f"{index.vocab_size:,}; take the tokenizer that the model was trained with"
+        )
+    positions = getattr(model.config, "max_position_embeddings", None)
+    if positions is not None and index.longest > positions:
+        raise ValueError(
+            f"a string of {index.longest} tokens does not fit into the {positions} positions of "
+            "the model"
+        )

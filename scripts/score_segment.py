@@ -1,0 +1,201 @@
+"""Score the checkpoints of one segment on every probe: one CSV per checkpoint and probe. CSVs that
+are whole and were made from the same weights, stimuli and settings are kept."""
+
+import argparse
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from pydantic import TypeAdapter
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+
+from ontogeny.command import run as run_command
+from ontogeny.corpus.tokenizer import load_tokenizer
+from ontogeny.corpus.tokens import read_tokens
+from ontogeny.device import choose_device
+from ontogeny.files import read_json, sha256
+from ontogeny.paths import Paths
+from ontogeny.progress import Progress, say
+from ontogeny.scoring.index import load_index
+from ontogeny.scoring.perplexity import perplexity
+from ontogeny.scoring.probes import make_scorer
+from ontogeny.scoring.records import Records, fingerprint
+from ontogeny.scoring.tables import Checkpoint, perplexity_table, write_scores
+from ontogeny.study.probes import CompletionsProbe, IndexedProbe, PerplexityProbe
+from ontogeny.study.schedule import checkpoint_name
+from ontogeny.training.model import read_weights, set_weights
+
+
+@dataclass(frozen=True)
+class Task:
+    """A probe, what its scores are made from besides the weights, and what makes a live model's
+    scorer for it."""
+
+    probe: str
+    made_from: str
+    scorer_for: Callable[[PreTrainedModel], Callable[[], pl.DataFrame]]
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--name", required=True, help="name of the run")
+    parser.add_argument("--manifest", type=Path, required=True, help="manifest of the segment")
+    parser.add_argument("--study-folder", required=True, help="results/<study>: outputs go below")
+    parser.add_argument("--records", type=Path, required=True, help="what was scored from what")
+    parser.add_argument("--tokenizer", type=Path, required=True, help="tokenizer.json of the run")
+    parser.add_argument(
+        "--probe",
+        nargs=3,
+        action="append",
+        default=[],
+        metavar=("NAME", "SPEC", "INDEX"),
+        help="a probe with an index: its name, its JSON as in a study, its index",
+    )
+    parser.add_argument(
+        "--perplexity",
+        nargs=4,
+        action="append",
+        default=[],
+        metavar=("NAME", "SPEC", "CORPUS", "TOKENS_FOLDER"),
+        help="a perplexity probe: its name, its JSON, and the corpus with its token files",
+    )
+    parser.add_argument("--block-size", type=int, required=True, help="block of perplexity probes")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
+    parser.add_argument("--gpu", type=int, default=0, help="GPUs; 0 (default) scores on the CPU")
+    parser.add_argument(
+        "--batch-tokens",
+        type=int,
+        default=16384,
+        help="most tokens in one forward pass (default: 16384)",
+    )
+    return parser.parse_args()
+
+
+def indexed_task(name: str, spec: str, index_file: str, args: argparse.Namespace) -> Task:
+    probe = TypeAdapter(IndexedProbe).validate_json(spec)
+    index = load_index(Path(index_file), sha256(args.tokenizer))
+    tokenizer, info = load_tokenizer(args.tokenizer)
+    settings: Any = probe.precision  # a reference, say, changes nothing in the scores
+    if isinstance(probe, CompletionsProbe):
+        settings = probe.model_dump(exclude={"items"})
+    return Task(
+        name,
+        fingerprint(probe.type, sha256(index_file), settings),
+        lambda model: make_scorer(model, probe, index, tokenizer, info, args.batch_tokens),
+    )
+
+
+def perplexity_task(
+    name: str, spec: str, corpus: str, folder: str, args: argparse.Namespace
+) -> Task:
+    probe = PerplexityProbe.model_validate_json(spec)
+    meta = read_json(Path(folder, "meta.json"))
+    held_out = meta["splits"]["validation"]
+    stream = read_tokens(Path(folder, "validation.bin"), meta["dtype"])
+    bytes_per_token = held_out["bytes"] / max(held_out["tokens"], 1)
+
+    def scorer_for(model: PreTrainedModel) -> Callable[[], pl.DataFrame]:
+        return lambda: perplexity_table(
+            corpus,
+            perplexity(
+                model,
+                stream,
+                args.block_size,
+                probe.max_tokens,
+                bytes_per_token,
+                args.batch_tokens,
+                probe.precision,
+            ),
+        )
+
+    made_from = fingerprint(
+        "perplexity",
+        sha256(Path(folder, "validation.bin")),
+        probe.max_tokens,
+        args.block_size,
+        probe.precision,
+    )
+    return Task(name, made_from, scorer_for)
+
+
+def whole_weights(path: Path, expected: str, manifest: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a checkpoint whose sha256 is the expected one."""
+    if sha256(path) != expected:
+        raise ValueError(
+            f"{path}: is not what training wrote (the sha256 in {manifest} is another); remove it "
+            "to make it again"
+        )
+    return read_weights(path)
+
+
+def read_ahead(
+    files: list[Path], hashes: list[str], manifest: Path
+) -> Iterator[dict[str, torch.Tensor]]:
+    """The weights of each file in turn; the next file is read while one is in use."""
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        waiting = None
+        for file, expected in zip(files, hashes, strict=True):
+            following = reader.submit(whole_weights, file, expected, manifest)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = following
+        yield waiting.result()
+
+
+def live_model(config_folder: Path, gpus: int) -> PreTrainedModel:
+    """A model of a checkpoint's shape, whose weights are still to be set."""
+    config = AutoConfig.from_pretrained(config_folder)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    return model.to(choose_device(gpus)).eval()
+
+
+def main() -> None:
+    args = arguments()
+    torch.set_num_threads(args.threads)
+    paths = Paths(args.study_folder)
+    tasks = [indexed_task(*given, args) for given in args.probe]
+    tasks += [perplexity_task(*given, args) for given in args.perplexity]
+    records = Records(args.records)
+    missing = []
+    for checkpoint in read_json(args.manifest)["checkpoints"]:
+        wanted = []
+        for task in tasks:
+            output = Path(paths.scores(task.probe, args.name, checkpoint["step"]))
+            made_from = fingerprint(task.made_from, checkpoint["sha256"])
+            if records.is_whole(output, made_from):
+                os.utime(output)
+            else:
+                wanted.append((task, output, made_from))
+        if wanted:
+            missing.append((checkpoint, wanted))
+    if not missing:
+        say(f"{args.name}: every score file is whole and up to date")
+        os.utime(args.records)
+        return
+    files = [
+        Path(paths.checkpoint(args.name, checkpoint["step"], "model.safetensors"))
+        for checkpoint, _ in missing
+    ]
+    hashes = [checkpoint["sha256"] for checkpoint, _ in missing]
+    model = live_model(files[0].parent, args.gpu)
+    scorers = {task.probe: task.scorer_for(model) for task in tasks}
+    count = sum(len(wanted) for _, wanted in missing)
+    with Progress(f"{args.name} scores", count, "files") as progress:
+        ahead = read_ahead(files, hashes, args.manifest)
+        for (checkpoint, wanted), file, tensors in zip(missing, files, ahead, strict=True):
+            set_weights(model, tensors, file)
+            step = checkpoint["step"]
+            label = Checkpoint(args.name, checkpoint_name(step), step, checkpoint["tokens"])
+            for task, output, made_from in wanted:
+                write_scores(output, label, scorers[task.probe]())
+                records.add(output, made_from)
+                progress.advance(1, f"step {step:,}")
+
+
+if __name__ == "__main__":
+    run_command(main)
