@@ -52,6 +52,27 @@ rule toy_items:
         " 2>&1 | tee {log}"
 
 
+rule toy_minimal_pairs:
+    input:
+        toy=toy_files,
+    output:
+        P.corpus("{corpus}", "pairs.csv"),
+    log:
+        P.log("toy_minimal_pairs/{corpus}"),
+    benchmark:
+        P.benchmark("toy_minimal_pairs/{corpus}")
+    conda:
+        ENVIRONMENT
+    params:
+        script=f"{SCRIPTS}/toy_minimal_pairs.py",
+        seed=lambda wildcards: study.corpora[wildcards.corpus].language_seed,
+    message:
+        "Minimal pairs of the toy language of corpus {wildcards.corpus}"
+    shell:
+        "python {params.script:q} --language-seed {params.seed} --output {output}"
+        " 2>&1 | tee {log}"
+
+
 rule corpora:
     input:
         expand(
