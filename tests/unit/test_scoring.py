@@ -126,10 +126,11 @@ def test_these_families_are_run_packed(family):
     [
         ("bloom", {"hidden_size": 16, "n_layer": 2, "n_head": 2}),  # refuses such a mask
         ("mamba", {"hidden_size": 16, "num_hidden_layers": 2, "state_size": 4}),  # ignores it
+        ("mistral", {**WIDE, "num_key_value_heads": 1, "head_dim": 8, "sliding_window": 12}),
     ],
 )
 def test_families_that_mix_packed_strings_are_run_string_by_string(capsys, family, config):
-    model, strings = make_model(family, **config), random_strings()
+    model, strings = make_model(family, **config), [[1, 2, 3]] * 40 + random_strings()
     scorer = Scorer(model, trie_of(strings), 1000)
     assert np.abs(scorer.string_logprobs() - plain(model, strings)).max() < 1e-4
     assert not scorer.share

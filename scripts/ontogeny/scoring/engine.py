@@ -50,7 +50,7 @@ class Scorer:
         self.device = next(model.parameters()).device
         self.batch_tokens = bounded_batch(model, batch_tokens)
         self.plan = make_plan(trie)
-        nodes, starts = trie.paths(trie.leaves[_spread(len(trie.leaves))])
+        nodes, starts = trie.paths(trie.leaves[_sample(trie)])
         self.sample = make_plan(build_trie(trie.tokens[nodes], starts))
 
     def string_logprobs(self, advance: Advance = ignore) -> np.ndarray:
@@ -229,11 +229,11 @@ def _row_inputs(plan: Plan, first: int, last: int, rows: int) -> tuple:
     return edges, rows_of_edges, trie.tokens[edges], selected, inputs
 
 
-def _spread(count: int) -> np.ndarray:
-    """Some of `count` strings: neighbours, which share most, and others from all over."""
-    half = CHECKED_STRINGS // 2
-    spread = np.linspace(0, count - 1, half).astype(np.int64)
-    return np.unique(np.concatenate([np.arange(min(half, count)), spread]))
+def _sample(trie: Trie) -> np.ndarray:
+    """Some strings: the longest, neighbours in the list, which share most, and others."""
+    count, half = len(trie.leaves), CHECKED_STRINGS // 2
+    others = np.linspace(0, count - 1, half).astype(np.int64)
+    return np.unique([trie.lengths.argmax(), *range(min(half, count)), *others])
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
