@@ -31,6 +31,60 @@ rule correlations:
         " --run {params.run:q} {params.probes} --output {output} 2>&1 | tee {log}"
 
 
+rule minimal_pairs:
+    input:
+        scores=scores_of(MINIMAL_PAIRS),
+        stimuli=lambda wildcards: [stimuli_of(probe) for probe in MINIMAL_PAIRS.values()],
+    output:
+        P.run_table("{run}", "minimal_pairs"),
+    log:
+        P.log("minimal_pairs/{run}"),
+    benchmark:
+        P.benchmark("minimal_pairs/{run}")
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=ANALYSIS.mem_mb,
+        runtime=ANALYSIS.runtime,
+    params:
+        script=f"{SCRIPTS}/minimal_pairs.py",
+        run=run_spec,
+        probes=probe_arguments(MINIMAL_PAIRS),
+        folder=lambda wildcards: P.root,
+    message:
+        "Minimal pairs of {wildcards.run}"
+    shell:
+        "python {params.script:q} --study-folder {params.folder} --name {wildcards.run}"
+        " --run {params.run:q} {params.probes} --output {output} 2>&1 | tee {log}"
+
+
+rule completions:
+    input:
+        scores=scores_of(COMPLETIONS),
+        stimuli=lambda wildcards: [stimuli_of(probe) for probe in COMPLETIONS.values()],
+    output:
+        P.run_table("{run}", "completions"),
+    log:
+        P.log("completions/{run}"),
+    benchmark:
+        P.benchmark("completions/{run}")
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=ANALYSIS.mem_mb,
+        runtime=ANALYSIS.runtime,
+    params:
+        script=f"{SCRIPTS}/completions.py",
+        run=run_spec,
+        probes=probe_arguments(COMPLETIONS),
+        folder=lambda wildcards: P.root,
+    message:
+        "Completions of {wildcards.run}"
+    shell:
+        "python {params.script:q} --study-folder {params.folder} --name {wildcards.run}"
+        " --run {params.run:q} {params.probes} --output {output} 2>&1 | tee {log}"
+
+
 rule losses:
     input:
         lambda wildcards: [
@@ -83,5 +137,7 @@ rule tables:
             run=study.runs,
             table=["losses"]
             + ["correlations"] * bool(BINOMIALS)
+            + ["minimal_pairs"] * bool(MINIMAL_PAIRS)
+            + ["completions"] * bool(COMPLETIONS)
             + ["perplexity"] * bool(PERPLEXITY),
         ),

@@ -26,6 +26,81 @@ rule plot_correlation:
         " --svg {output.svg} 2>&1 | tee {log}"
 
 
+rule plot_minimal_pairs:
+    input:
+        P.run_table("{run}", "minimal_pairs"),
+    output:
+        png=report(
+            P.run_figure("{run}", "minimal_pairs", "png"),
+            category="Minimal pairs",
+            labels={"run": "{run}"},
+        ),
+        svg=P.run_figure("{run}", "minimal_pairs", "svg"),
+    log:
+        P.log("plot_minimal_pairs/{run}"),
+    benchmark:
+        P.benchmark("plot_minimal_pairs/{run}")
+    conda:
+        ENVIRONMENT
+    params:
+        script=f"{SCRIPTS}/plot_minimal_pairs.py",
+    message:
+        "Figure: minimal pairs of {wildcards.run}"
+    shell:
+        "python {params.script:q} --table {input} --png {output.png}"
+        " --svg {output.svg} 2>&1 | tee {log}"
+
+
+rule plot_paradigms:
+    input:
+        P.run_table("{run}", "minimal_pairs"),
+    output:
+        png=report(
+            P.run_figure("{run}", "paradigms", "png"),
+            category="Minimal pairs",
+            labels={"run": "{run}"},
+        ),
+        svg=P.run_figure("{run}", "paradigms", "svg"),
+    log:
+        P.log("plot_paradigms/{run}"),
+    benchmark:
+        P.benchmark("plot_paradigms/{run}")
+    conda:
+        ENVIRONMENT
+    params:
+        script=f"{SCRIPTS}/plot_paradigms.py",
+    message:
+        "Figure: paradigms of {wildcards.run}"
+    shell:
+        "python {params.script:q} --table {input} --png {output.png}"
+        " --svg {output.svg} 2>&1 | tee {log}"
+
+
+rule plot_completions:
+    input:
+        P.run_table("{run}", "completions"),
+    output:
+        png=report(
+            P.run_figure("{run}", "completions", "png"),
+            category="Completions",
+            labels={"run": "{run}"},
+        ),
+        svg=P.run_figure("{run}", "completions", "svg"),
+    log:
+        P.log("plot_completions/{run}"),
+    benchmark:
+        P.benchmark("plot_completions/{run}")
+    conda:
+        ENVIRONMENT
+    params:
+        script=f"{SCRIPTS}/plot_completions.py",
+    message:
+        "Figure: completions of {wildcards.run}"
+    shell:
+        "python {params.script:q} --table {input} --png {output.png}"
+        " --svg {output.svg} 2>&1 | tee {log}"
+
+
 rule plot_loss:
     input:
         P.run_table("{run}", "losses"),
@@ -102,6 +177,8 @@ rule figures:
             run=study.runs,
             figure=["loss"]
             + ["correlation"] * bool(BINOMIALS)
+            + ["minimal_pairs", "paradigms"] * bool(MINIMAL_PAIRS)
+            + ["completions"] * bool(COMPLETIONS)
             + ["perplexity"] * bool(PERPLEXITY),
             suffix=["png", "svg"],
         ),

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from ontogeny.analysis.correlations import correlations
-from ontogeny.analysis.scores import item_preferences, read_binomials_scores
+from ontogeny.analysis.scores import item_preferences, read_scores
 from ontogeny.command import run as run_command
 from ontogeny.files import replacing
 from ontogeny.paths import Paths
@@ -37,7 +37,7 @@ def main() -> None:
     for name, spec, items_file in args.probe:
         probe = BinomialsProbe.model_validate_json(spec)
         items = read_binomials(Path(items_file), probe, read_all_weights(probe.references))
-        scores = read_binomials_scores([paths.scores(name, args.name, step) for step in steps])
+        scores = read_scores([paths.scores(name, args.name, step) for step in steps])
         tables.append(
             correlations(
                 item_preferences(scores),

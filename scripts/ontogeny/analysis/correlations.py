@@ -139,13 +139,18 @@ def accuracy(x: np.ndarray, y: np.ndarray, midpoint: float) -> dict[str, float |
         return {"accuracy": None, "accuracy_low": None, "accuracy_high": None, "accuracy_n": 0}
     sides = np.sign(x[decided]) * np.sign(y[decided] - midpoint)
     right = float((sides > 0).sum() + 0.5 * (sides == 0).sum())
-    low, high = proportion_confint(right, n, alpha=1 - CONFIDENCE, method="wilson")
+    low, high = wilson(right, n)
     return {
         "accuracy": right / n,
         "accuracy_low": float(low),
         "accuracy_high": float(high),
         "accuracy_n": n,
     }
+
+
+def wilson(right: float | np.ndarray, n: int | np.ndarray) -> tuple:
+    """Wilson's 95 % interval of `right` successes (may be halves) in `n` trials: low, high."""
+    return proportion_confint(right, n, alpha=1 - CONFIDENCE, method="wilson")
 
 
 def _varies(x: np.ndarray, y: np.ndarray) -> bool:

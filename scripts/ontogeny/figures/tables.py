@@ -18,6 +18,30 @@ CORRELATIONS = {
     "r_high": pl.Float64,
 }
 LOSSES = {"run": pl.String, "tokens": pl.Int64, "loss": pl.Float64, "lr": pl.Float64}
+MINIMAL_PAIRS = {
+    "run": pl.String,
+    "checkpoint": pl.String,
+    "tokens": pl.Int64,
+    "probe": pl.String,
+    "phenomenon": pl.String,
+    "uid": pl.String,
+    "n": pl.Int64,
+    "accuracy": pl.Float64,
+    "accuracy_low": pl.Float64,
+    "accuracy_high": pl.Float64,
+}
+COMPLETIONS = {
+    "run": pl.String,
+    "checkpoint": pl.String,
+    "tokens": pl.Int64,
+    "probe": pl.String,
+    "class": pl.String,
+    "n": pl.Int64,
+    "samples": pl.Int64,
+    "accuracy": pl.Float64,
+    "accuracy_low": pl.Float64,
+    "accuracy_high": pl.Float64,
+}
 PERPLEXITY = {
     "run": pl.String,
     "checkpoint": pl.String,

@@ -1,0 +1,48 @@
+"""Accuracy on minimal pairs at every checkpoint, for all pairs, each phenomenon and each paradigm:
+one table per run."""
+
+import argparse
+from pathlib import Path
+
+import polars as pl
+
+from ontogeny.analysis.minimal_pairs import pair_statistics, phenomena_of
+from ontogeny.analysis.scores import read_scores
+from ontogeny.command import run as run_command
+from ontogeny.files import replacing
+from ontogeny.paths import Paths
+from ontogeny.scoring.stimuli.minimal_pairs import read_minimal_pairs
+from ontogeny.study.models import Run
+from ontogeny.study.probes import MinimalPairsProbe
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study-folder", required=True, help="results/<study>")
+    parser.add_argument("--name", required=True, help="name of the run")
+    parser.add_argument("--run", required=True, help="the run as JSON, as in a study")
+    parser.add_argument(
+        "--probe",
+        nargs=3,
+        action="append",
+        required=True,
+        metavar=("NAME", "SPEC", "STIMULI"),
+        help="a minimal pairs probe: its name, its JSON as in a study, and the file of its pairs",
+    )
+    parser.add_argument("--output", type=Path, required=True, help="the table (CSV)")
+    args = parser.parse_args()
+    paths = Paths(args.study_folder)
+    steps = Run.model_validate_json(args.run).checkpoint_steps()
+    tables = []
+    for name, spec, stimuli in args.probe:
+        MinimalPairsProbe.model_validate_json(spec)
+        pairs = read_minimal_pairs(Path(stimuli))
+        files = [paths.scores(name, args.name, step) for step in steps]
+        scores = read_scores(files, stimuli=len(pairs))
+        tables.append(pair_statistics(scores, phenomena_of(pairs), args.name, name))
+    with replacing(args.output) as temporary:
+        pl.concat(tables).write_csv(temporary)
+
+
+if __name__ == "__main__":
+    run_command(main)
