@@ -105,13 +105,16 @@ def make_characters(spec: CharacterTokenizer, documents: Iterable[str]) -> Token
     return _finish(tokenizer, SPECIALS["bos_token"] if spec.bos else None)
 
 
-def take_pretrained(spec: PretrainedTokenizer) -> tuple[Tokenizer, dict[str, str]]:
+def take_pretrained(
+    spec: PretrainedTokenizer, own_bos: bool = False
+) -> tuple[Tokenizer, dict[str, str]]:
     """The tokenizer of a folder or a Hub repository, and its special tokens by role.
 
     Its `tokenizer.json` is read as it is. Only what it puts around a text is replaced: its BOS
-    and nothing else when `spec.bos`, nothing otherwise. A repository without that file is
-    converted by `AutoTokenizer`; code from the repository is never run. Raises `ValueError`
-    when it can't be had, or has no BOS that `spec.bos` asks for.
+    and nothing else when `spec.bos`, nothing otherwise; with `own_bos` its BOS if it has one,
+    unless it has a template for what it puts around a text, and that puts nothing. A repository
+    without that file is converted by `AutoTokenizer`; code from the repository is never run.
+    Raises `ValueError` when it can't be had, or has no BOS that `spec.bos` asks for.
     """
     found = _fetch(spec)
     if "tokenizer.json" in found:
@@ -127,12 +130,17 @@ def take_pretrained(spec: PretrainedTokenizer) -> tuple[Tokenizer, dict[str, str
     around = tokenizer.encode([], is_pretokenized=True).tokens
     if "bos_token" not in specials and len(around) == 1:
         specials["bos_token"] = around[0]
-    if spec.bos and "bos_token" not in specials:
+    bos = spec.bos
+    if own_bos:
+        processor = json.loads(tokenizer.to_str())["post_processor"] or {}
+        template = processor.get("type") == "TemplateProcessing"
+        bos = "bos_token" in specials and (bool(around) or not template)
+    if bos and "bos_token" not in specials:
         raise ValueError(
             f"tokenizer {spec.path!r} has no beginning-of-sequence token; set `bos: false`, and "
             "the first token of a scored string will not be scored"
         )
-    return _finish(tokenizer, specials["bos_token"] if spec.bos else None), specials
+    return _finish(tokenizer, specials["bos_token"] if bos else None), specials
 
 
 def _finish(tokenizer: Tokenizer, bos: str | None) -> Tokenizer:
