@@ -19,6 +19,7 @@ from transformers import PreTrainedModel
 from ontogeny.analysis import summary
 from ontogeny.analysis.minimal_pairs import phenomena_of
 from ontogeny.command import run as run_command
+from ontogeny.corpus.sources import read_files
 from ontogeny.corpus.tokenizer import TokenizerInfo
 from ontogeny.device import choose_device
 from ontogeny.paths import PROJECT
@@ -31,7 +32,7 @@ from ontogeny.scoring.index import (
     question_strings,
 )
 from ontogeny.scoring.perplexity import perplexity
-from ontogeny.scoring.probes import make_scorer
+from ontogeny.scoring.probes import check_vocabulary, make_scorer
 from ontogeny.scoring.published import open_model, open_tokenizer
 from ontogeny.scoring.stimuli.binomials import read_prompts, read_words
 from ontogeny.scoring.stimuli.completions import read_questions
@@ -65,6 +66,7 @@ OPTIONS = {
     ),
     "perplexity": (PerplexityProbe, ["max_tokens"]),
 }
+PROMPTS = PROJECT / "data" / "prompts" / "prompts.csv"
 LONGEST_BLOCK = 1024  # tokens, of a text that perplexity is measured on
 Summary = Callable[[pl.DataFrame], list[str]]
 
@@ -102,7 +104,6 @@ def arguments() -> argparse.Namespace:
             group.add_argument(
                 "--prompts",
                 type=Path,
-                default=PROJECT / "data" / "prompts" / "prompts.csv",
                 help="the contexts, column `prompt` of a CSV (default: the list that ships)",
             )
         for name in names:
@@ -115,6 +116,8 @@ def arguments() -> argparse.Namespace:
 
 def probe_of(kind: str, args: argparse.Namespace) -> ProbeBase:
     """The probe that the options describe; an option for another kind of probe is an error."""
+    if args.prompts and kind != "binomials":
+        raise ValueError(f"--prompts is not for {kind}: {args.probe}")
     given = {}
     for title, (_, names) in OPTIONS.items():
         for name in names:
@@ -134,9 +137,8 @@ def probe_of(kind: str, args: argparse.Namespace) -> ProbeBase:
 def read_stimuli(probe: ProbeBase, args: argparse.Namespace) -> tuple[Strings, Summary]:
     """The strings of a probe, and what tells a person of their scores."""
     if isinstance(probe, BinomialsProbe):
-        strings = binomial_strings(
-            read_words(args.probe), read_prompts(args.prompts, probe.max_prompts)
-        )
+        prompts = read_prompts(args.prompts or PROMPTS, probe.max_prompts)
+        strings = binomial_strings(read_words(args.probe), prompts)
         return strings, summary.binomials_summary
     if isinstance(probe, MinimalPairsProbe):
         pairs = read_minimal_pairs(args.probe)
@@ -151,7 +153,7 @@ def text_scores(
     model: PreTrainedModel, tokenizer: Tokenizer, probe: PerplexityProbe, args: argparse.Namespace
 ) -> pl.DataFrame:
     """Perplexity on a text file, each line a document, as a study measures it."""
-    lines = args.probe.read_text(encoding="utf-8").splitlines()
+    lines = read_files([str(args.probe)], "line", "text")
     documents = [line for line in lines if line.strip()]
     encodings = tokenizer.encode_batch(documents)
     ids = np.array([i for encoding in encodings for i in encoding.ids])
@@ -195,6 +197,8 @@ def main() -> None:
     args = arguments()
     if args.threads:
         torch.set_num_threads(args.threads)
+    if args.output.is_dir():
+        raise ValueError(f"{args.output}: is a folder; name the CSV to write")
     kind = kind_of(args.probe)
     probe = probe_of(kind, args)
     if kind == "perplexity":
@@ -205,6 +209,7 @@ def main() -> None:
     bos = "no token" if info.bos_id is None else repr(tokenizer.id_to_token(info.bos_id))
     gpus = int(torch.cuda.is_available()) if args.gpu is None else args.gpu
     model = open_model(args.model, args.revision, choose_device(gpus))
+    check_vocabulary(model, info.vocab_size)
     say(f"{args.model}: {model.num_parameters():,} parameters; {bos} before each string")
     if strings is None:
         table = text_scores(model, tokenizer, probe, args)

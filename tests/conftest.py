@@ -52,6 +52,7 @@ TINY = {
             "max_prompts": 2,
             "references": {"truth": {"column": "TruePreference", "midpoint": 0}},
         },
+        "grammar": {"type": "minimal_pairs", "pairs_from": "toy"},
         "held-out": {"type": "perplexity", "max_tokens": 1_000},
     },
     "runs": {

@@ -25,12 +25,15 @@ HEAVY = {
 }
 
 RUNS = {"corpus": 1, "tokenizer": 1, "architecture": 1, "tokens": 1, "train_0": 2, "train_1": 2}
-SCORES = {**RUNS, "toy_items": 1, "index": 1, "score_0": 2, "score_1": 2}
-TABLES = {**SCORES, "losses": 2, "correlations": 2, "perplexity": 2}
+STIMULI = {"toy_items": 1, "toy_minimal_pairs": 1, "index": 2}
+SCORES = {**RUNS, **STIMULI, "score_0": 2, "score_1": 2}
+TABLES = {**SCORES, "losses": 2, "correlations": 2, "minimal_pairs": 2, "perplexity": 2}
 FIGURES = {
     **TABLES,
     "plot_loss": 2,
     "plot_correlation": 2,
+    "plot_minimal_pairs": 2,
+    "plot_paradigms": 2,
     "plot_perplexity": 2,
     "plot_overview": 1,
 }
@@ -54,9 +57,8 @@ def test_a_target_asks_for_its_jobs_and_no_others(elsewhere, tiny, target, jobs)
 
 def test_the_default_study_runs_without_arguments(elsewhere):
     study = load_study(yaml.safe_load((PROJECT / "config.yaml").read_text()))
-    expected = Counter(
-        corpus=len(study.corpora), tokenizer=len(study.tokenizers), toy_items=1, index=1, all=1
-    )
+    expected = Counter(corpus=len(study.corpora), tokenizer=len(study.tokenizers), all=1)
+    expected.update(toy_items=1, toy_minimal_pairs=1, index=2)
     expected["tokens"] = len({(run.corpus, run.tokenizer) for run in study.runs.values()})
     expected["architecture"] = len(
         {(run.architecture, run.tokenizer) for run in study.runs.values()}
@@ -65,8 +67,9 @@ def test_the_default_study_runs_without_arguments(elsewhere):
     for run in study.runs.values():
         expected.update(f"train_{segment.number}" for segment in run.segments())
         expected.update(f"score_{segment.number}" for segment in run.segments())
-        expected.update(["losses", "correlations", "perplexity"])
+        expected.update(["losses", "correlations", "minimal_pairs", "perplexity"])
         expected.update(["plot_loss", "plot_correlation", "plot_perplexity"])
+        expected.update(["plot_minimal_pairs", "plot_paradigms"])
     dry = elsewhere.dry_run()
     assert dry.counts == expected
     assert len(study.runs) == 4
@@ -77,12 +80,14 @@ def test_one_figure_asks_for_one_run(elsewhere):
     dry = elsewhere.dry_run("results/demo/figures/opt-s-diverse/correlation.png")
     stages = Counter(rule.rstrip("0123456789_") for rule in dry.counts)
     assert stages["correlations"] == stages["plot_correlation"] == 1
-    assert stages["corpus"] == stages["tokens"] == stages["toy_items"] == stages["index"] == 1
+    assert stages["corpus"] == stages["tokens"] == stages["toy_items"] == 1
     assert stages["train"] == stages["score"] > 0
-    assert set(dry.counts.values()) == {1}
+    # a segment is scored on all probes at once
+    assert {rule for rule, count in dry.counts.items() if count > 1} == {"index"}
+    assert dry.counts["index"] == 2
     assert set(stages) <= {
-        *("corpus", "tokenizer", "architecture", "tokens", "toy_items", "index"),
-        *("train", "score", "correlations", "plot_correlation"),
+        *("corpus", "tokenizer", "architecture", "tokens", "toy_items", "toy_minimal_pairs"),
+        *("index", "train", "score", "correlations", "plot_correlation"),
     }
     assert "opt-s-diverse" in dry.output
     for other in ("opt-m", "repeated"):

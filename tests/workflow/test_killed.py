@@ -81,7 +81,7 @@ def test_killed_training_ends_with_the_same_weights(project, finished):
 
 
 def test_killed_scoring_ends_with_the_same_scores(project, finished):
-    for probe in ("binomials", "held-out"):
+    for probe in ("binomials", "grammar", "held-out"):
         shutil.rmtree(project.results / "scores" / probe / "slow")
     for record in (project.results / "runs" / "slow" / "segments").glob("*.scores.json"):
         record.unlink()

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import math
+import statistics
 
 import pytest
 import torch
@@ -17,11 +18,17 @@ STEPS = [0, 4, 50, 100, 150, 200]
 TOKENS_PER_STEP = 32 * 8
 ITEMS = 180
 PROMPTS = 2
+PAIRS = 900
+Z = 1.959963984540054  # of a two-sided 95 % interval
 
 
 def rows(path):
     with open(path, newline="") as file:
         return list(csv.DictReader(file))
+
+
+def score_file(workflow, probe, run, step):
+    return workflow.results / "scores" / probe / run / f"step-{step:08d}.csv"
 
 
 def manifests(finished, run):
@@ -31,13 +38,14 @@ def manifests(finished, run):
 
 def test_everything_is_made_and_nothing_is_left_to_do(finished):
     for run in RUNS:
-        for probe in ("binomials", "held-out"):
+        for probe in ("binomials", "grammar", "held-out"):
             made = {path.name for path in (finished.results / "scores" / probe / run).iterdir()}
             assert made == {f"step-{step:08d}.csv" for step in STEPS}
         tables = {path.name for path in (finished.results / "tables" / run).iterdir()}
-        assert tables == {"losses.csv", "correlations.csv", "perplexity.csv"}
+        names = ("losses", "correlations", "minimal_pairs", "perplexity")
+        assert tables == {f"{name}.csv" for name in names}
         figures = {path.name for path in (finished.results / "figures" / run).iterdir()}
-        names = ("loss", "correlation", "perplexity")
+        names = ("loss", "correlation", "minimal_pairs", "paradigms", "perplexity")
         assert figures == {f"{name}.{suffix}" for name in names for suffix in ("png", "svg")}
     for suffix in ("png", "svg"):
         assert (finished.results / "figures" / f"overview.{suffix}").stat().st_size > 1000
@@ -58,7 +66,7 @@ def test_only_the_last_state_of_a_run_is_kept(finished):
 @pytest.mark.parametrize("run", RUNS)
 def test_score_files_hold_each_item_in_each_prompt(finished, run):
     for step in STEPS:
-        scores = rows(finished.results / "scores" / "binomials" / run / f"step-{step:08d}.csv")
+        scores = rows(score_file(finished, "binomials", run, step))
         assert len(scores) == ITEMS * PROMPTS
         assert len({(row["prompt"], row["binom"]) for row in scores}) == ITEMS * PROMPTS
         for row in scores:
@@ -67,6 +75,70 @@ def test_score_files_hold_each_item_in_each_prompt(finished, run):
             alpha, other = float(row["alpha_logprob"]), float(row["nonalpha_logprob"])
             assert alpha < 0 and other < 0
             assert float(row["preference"]) == pytest.approx(alpha - other, abs=1e-4)
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_score_files_hold_each_minimal_pair(finished, run):
+    pairs = rows(finished.results / "corpora" / "toy" / "pairs.csv")
+    assert len(pairs) == PAIRS
+    columns = "model,checkpoint,step,tokens,uid,pair_id,good_logprob,bad_logprob,preference"
+    for step in STEPS:
+        scores = rows(score_file(finished, "grammar", run, step))
+        assert list(scores[0]) == columns.split(",")
+        for pair, row in zip(pairs, scores, strict=True):
+            assert (row["uid"], row["pair_id"]) == (pair["uid"], pair["pair_id"])
+            assert (row["model"], row["checkpoint"]) == (run, f"step-{step:08d}")
+            assert (int(row["step"]), int(row["tokens"])) == (step, step * TOKENS_PER_STEP)
+            good, bad = float(row["good_logprob"]), float(row["bad_logprob"])
+            assert good < 0 and bad < 0
+            assert float(row["preference"]) == pytest.approx(good - bad, abs=1e-4)
+
+
+def wilson(share, n):
+    """Wilson (1927): the shares p for which |share - p| <= z sqrt(p (1 - p) / n)."""
+    middle = (share + Z * Z / (2 * n)) / (1 + Z * Z / n)
+    half = Z / (1 + Z * Z / n) * math.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n))
+    return middle - half, middle + half
+
+
+def paradigms_of(pairs):
+    """Every set of pairs that the table has a row of, with its pairs."""
+    sets = {}
+    for pair in pairs:
+        phenomenon, uid = pair["phenomenon"], pair["uid"]
+        for key in (("all", "all"), (phenomenon, "all"), (phenomenon, uid)):
+            sets.setdefault(key, set()).add((uid, pair["pair_id"]))
+    return sets
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_accuracies_are_those_of_the_score_files(finished, run):
+    sets = paradigms_of(rows(finished.results / "corpora" / "toy" / "pairs.csv"))
+    table = rows(finished.results / "tables" / run / "minimal_pairs.csv")
+    assert len(table) == len(STEPS) * len(sets)
+    accuracies = set()
+    for step in STEPS:
+        preferences = {
+            (row["uid"], row["pair_id"]): float(row["preference"])
+            for row in rows(score_file(finished, "grammar", run, step))
+        }
+        of_step = [row for row in table if int(row["step"]) == step]
+        assert {(row["phenomenon"], row["uid"]) for row in of_step} == set(sets)
+        for row in of_step:
+            values = [preferences[pair] for pair in sets[row["phenomenon"], row["uid"]]]
+            ties = values.count(0.0)
+            share = (sum(value > 0 for value in values) + ties / 2) / len(values)
+            assert (row["run"], row["probe"], int(row["n"])) == (run, "grammar", len(values))
+            assert float(row["accuracy"]) == pytest.approx(share, abs=1e-12)
+            interval = float(row["accuracy_low"]), float(row["accuracy_high"])
+            assert interval == pytest.approx(wilson(share, len(values)), abs=1e-9)
+            assert float(row["tie_rate"]) == pytest.approx(ties / len(values), abs=1e-12)
+            mean = math.fsum(values) / len(values)
+            assert float(row["mean_difference"]) == pytest.approx(mean, abs=1e-8)
+            deviation = statistics.stdev(values)
+            assert float(row["separation"]) == pytest.approx(mean / deviation, abs=1e-6)
+            accuracies.add(share)
+    assert len(accuracies) > 5
 
 
 @pytest.mark.parametrize("run", RUNS)
@@ -125,7 +197,7 @@ def test_a_checkpoint_is_a_plain_transformers_model(finished):
     weights = load_file(folder / "model.safetensors")
     state = model.state_dict()
     assert all(torch.equal(state[name], tensor) for name, tensor in weights.items())
-    scores = rows(finished.results / "scores" / "binomials" / "fast" / "step-00000200.csv")
+    scores = rows(score_file(finished, "binomials", "fast", 200))
     row = scores[-1]
     ids = tokenizer(row["prompt"] + row["binom"], return_tensors="pt")["input_ids"]
     assert ids[0, 0] == tokenizer.bos_token_id
@@ -133,3 +205,60 @@ def test_a_checkpoint_is_a_plain_transformers_model(finished):
         logits = model(ids).logits.log_softmax(-1)
     logprob = logits[0, :-1].gather(1, ids[0, 1:, None]).sum().item()
     assert logprob == pytest.approx(float(row["alpha_logprob"]), abs=1e-3)
+
+
+def test_a_score_file_is_what_transformers_gives_in_float64(finished):
+    """Each string by itself, nothing of this project involved."""
+    folder = finished.results / "runs" / "fast" / "checkpoints" / "step-00000200"
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64).eval()
+    tokenizer = AutoTokenizer.from_pretrained(finished.results / "tokenizers" / "bpe")
+    pairs = rows(finished.results / "corpora" / "toy" / "pairs.csv")
+    scores = rows(score_file(finished, "grammar", "fast", 200))
+    for number in range(0, PAIRS, PAIRS // 20):
+        for side in ("good", "bad"):
+            ids = tokenizer(pairs[number][side], return_tensors="pt")["input_ids"]
+            with torch.no_grad():
+                logprobs = model(ids).logits.log_softmax(-1)
+            logprob = logprobs[0, :-1].gather(1, ids[0, 1:, None]).sum().item()
+            assert float(scores[number][f"{side}_logprob"]) == pytest.approx(logprob, abs=1e-4)
+
+
+def test_a_probe_of_completions_is_added_to_a_finished_study(project, tiny):
+    """Nothing that was scored is scored again; its table is what the score files say."""
+    items = ["animal,The dog and the,cat", "animal,the cat and the ,dog", ",One day,."]
+    (project.folder / "questions.csv").write_text("\n".join(["class,prompt,answer", *items]) + "\n")
+    tiny["probes"]["questions"] = {
+        **{"type": "completions", "items": "questions.csv"},
+        **{"decoding": "sample", "samples": 7, "max_new_tokens": 5, "pattern": "[a-z.]+"},
+    }
+    project.write(tiny)
+    before = {path: path.stat().st_ino for path in project.results.glob("scores/*/*/*.csv")}
+    table, figure = (
+        f"results/tiny/{kind}/fast/completions.{suffix}"
+        for kind, suffix in (("tables", "csv"), ("figures", "png"))
+    )
+    project.make(table, figure)
+    after = {path: path.stat().st_ino for path in project.results.glob("scores/*/*/*.csv")}
+    made = {score_file(project, "questions", "fast", step) for step in STEPS}
+    assert after.keys() - before.keys() == made
+    assert {path for path in before if before[path] != after[path]} == set()
+    assert (project.folder / figure).stat().st_size > 1000
+
+    statistics_of = {(int(row["step"]), row["class"]): row for row in rows(project.folder / table)}
+    assert set(statistics_of) == {(step, name) for step in STEPS for name in ("all", "animal")}
+    columns = "class,prompt,answer,answer_logprob,samples,correct,completion"
+    for step in STEPS:
+        scores = rows(score_file(project, "questions", "fast", step))
+        assert list(scores[0])[4:] == columns.split(",")
+        assert [",".join(list(row.values())[4:7]) for row in scores] == items
+        assert {row["samples"] for row in scores} == {"7"}
+        for name, chosen in (("all", scores), ("animal", scores[:2])):
+            row, n = statistics_of[step, name], len(chosen)
+            assert (int(row["n"]), row["samples"]) == (n, "7")
+            share = sum(int(score["correct"]) for score in chosen) / 7 / n
+            assert float(row["accuracy"]) == pytest.approx(share, abs=1e-12)
+            interval = float(row["accuracy_low"]), float(row["accuracy_high"])
+            assert interval == pytest.approx(wilson(share, n), abs=1e-9)
+            logprob = sum(float(score["answer_logprob"]) for score in chosen) / n
+            assert float(row["answer_logprob"]) == pytest.approx(logprob, abs=1e-6)
+    assert len({row["accuracy"] for row in statistics_of.values()}) > 1

@@ -6,8 +6,11 @@ import pytest
 
 pytestmark = pytest.mark.workflow
 
-GATHERING = {"correlations": 1, "perplexity": 1}
-FIGURES = {"plot_correlation": 1, "plot_perplexity": 1, "plot_overview": 1, "all": 1}
+GATHERING = {"correlations": 1, "minimal_pairs": 1, "perplexity": 1}
+DRAWING = {
+    f"plot_{figure}": 1 for figure in ("correlation", "minimal_pairs", "paradigms", "perplexity")
+}
+FIGURES = {**DRAWING, "plot_overview": 1, "all": 1}
 
 
 def identities(folder):
@@ -63,6 +66,7 @@ def test_a_damaged_score_file_is_repaired_when_its_segment_is_scored_again(proje
     ("probe", "table", "kept", "complaint"),
     [
         ("binomials", "correlations", 1 + 180, "180 whole rows, but other checkpoints have 360"),
+        ("grammar", "minimal_pairs", 1 + 450, "450 whole rows, but the stimuli are 900"),
         ("held-out", "perplexity", 1, "does not hold one whole row"),
     ],
 )
@@ -129,6 +133,6 @@ def test_a_changed_probe_trains_nothing(project, tiny):
     tiny["probes"]["binomials"]["max_prompts"] = 3
     project.write(tiny)
     dry = project.dry_run()
-    stages = {"index": 1, "score_0": 2, "score_1": 2, "correlations": 2, "perplexity": 2}
-    figures = {"plot_correlation": 2, "plot_perplexity": 2, "plot_overview": 1, "all": 1}
-    assert dry.counts == {**stages, **figures}
+    stages = {"index": 1, "score_0": 2, "score_1": 2}
+    of_both_runs = dict.fromkeys([*GATHERING, *DRAWING], 2)
+    assert dry.counts == {**stages, **of_both_runs, "plot_overview": 1, "all": 1}

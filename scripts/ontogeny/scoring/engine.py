@@ -22,7 +22,7 @@ from ontogeny.scoring.plan import Plan, make_plan
 from ontogeny.scoring.trie import Trie, build_trie, ramps
 
 CHECKED_STRINGS = 16
-SMALLEST_BATCH = 256  # tokens; below, reading the weights takes longer than using them
+SMALLEST_BATCH = 1024  # tokens; in fewer, reading the weights takes longer than using them
 LOGITS = {"cpu": 2**21, "cuda": 2**29}  # most at once: what a CPU's caches bear, and 2 GB
 Advance = Callable[[float], None]
 
@@ -77,6 +77,8 @@ class Scorer:
         """Whether a sample of the strings scores the same packed as alone."""
         trie = self.sample.trie
         alone = trie.sums(self._alone(trie))[trie.leaves]
+        if not np.isfinite(alone).all():
+            raise ValueError("log-probabilities are not finite: weights so large overflow in fp32")
         try:
             packed = trie.sums(self._packed(self.sample))[trie.leaves]
         except Exception:  # takes no position ids, or no such mask: each family in its own way

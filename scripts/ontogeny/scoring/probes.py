@@ -13,7 +13,7 @@ from ontogeny.scoring.index import Index
 from ontogeny.scoring.tables import binomials_table, completions_table, pairs_table
 from ontogeny.study.probes import IndexedProbe
 
-PADDING = 512  # rows that a published model's vocabulary may have beyond its tokenizer's entries
+PADDING = 1024  # rows that a published model's vocabulary may have beyond its tokenizer's entries
 
 
 def make_scorer(
@@ -49,13 +49,18 @@ def make_scorer(
     }[probe.type]
 
 
-def _check(model: PreTrainedModel, index: Index) -> None:
+def check_vocabulary(model: PreTrainedModel, vocab_size: int) -> None:
+    """Raise ValueError when a model's vocabulary can't be that of a tokenizer of this size."""
     entries = model.config.vocab_size
-    if not index.vocab_size <= entries < index.vocab_size + PADDING:
+    if not vocab_size <= entries < vocab_size + PADDING:
         raise ValueError(
-            f"the model has a vocabulary of {entries:,}, the tokenizer one of "
-            f"{index.vocab_size:,}; take the tokenizer that the model was trained with"
+            f"the model has a vocabulary of {entries:,}, the tokenizer one of {vocab_size:,}; "
+            "take the tokenizer that the model was trained with"
         )
+
+
+def _check(model: PreTrainedModel, index: Index) -> None:
+    check_vocabulary(model, index.vocab_size)
     positions = getattr(model.config, "max_position_embeddings", None)
     if positions is not None and index.longest > positions:
         raise ValueError(

@@ -18,6 +18,7 @@ from ontogeny.corpus.tokenizer import (
     save_tokenizer,
     take_pretrained,
 )
+from ontogeny.progress import say
 from ontogeny.study.models import PretrainedTokenizer
 from ontogeny.training.model import check_causal, named_weights
 
@@ -30,6 +31,7 @@ def open_model(name: str, revision: str | None, device: torch.device) -> PreTrai
     if _is_path(name) and not Path(name, "config.json").is_file():
         raise ValueError(f"{name}: there is no such folder with a model's config.json")
     logging.disable_progress_bar()
+    logging.set_verbosity_error()  # what matters is checked below
     try:
         model, report = AutoModelForCausalLM.from_pretrained(
             name,
@@ -46,6 +48,8 @@ def open_model(name: str, revision: str | None, device: torch.device) -> PreTrai
     odd = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))
     if odd:
         raise ValueError(f"{name}: its weights lack tensor {odd[0]!r}, or have it in another shape")
+    if left_over := sorted(report["unexpected_keys"]):
+        say(f"{name}: {len(left_over)} tensors have no place in the model, like {left_over[0]!r}")
     for tensor_name, tensor in named_weights(model).items():
         if not torch.isfinite(tensor).all():
             raise ValueError(f"{name}: tensor {tensor_name!r} holds NaN or infinity")
@@ -62,6 +66,8 @@ def open_tokenizer(
     `bos` None: as it is made to; where it isn't, with its BOS if it has one. Raises ValueError
     when it can't be had.
     """
+    if Path(name).name == "tokenizer.json" and Path(name).is_file():
+        name = str(Path(name).parent)
     if _is_path(name) and not Path(name).is_dir():
         raise ValueError(f"{name}: there is no such folder")
     if _is_path(name) and not Path(name, "tokenizer.json").is_file():

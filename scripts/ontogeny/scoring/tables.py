@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from polars import selectors
 
 from ontogeny.files import replacing
 from ontogeny.scoring.index import Index
@@ -68,7 +69,16 @@ def perplexity_table(corpus: str, result: Perplexity) -> pl.DataFrame:
 
 
 def write_scores(path: Path, checkpoint: Checkpoint, table: pl.DataFrame) -> None:
-    """Write a score file: the checkpoint's columns, then the table's."""
+    """Write a score file: the checkpoint's columns, then the table's.
+
+    Raises ValueError, and writes nothing, for a number that is not finite.
+    """
+    for column in table.select(selectors.float()):
+        if not column.is_finite().all():
+            raise ValueError(
+                f"{path}: {column.name} of {checkpoint.model}, {checkpoint.checkpoint}, is not "
+                "finite; the weights are so large that fp32 overflows"
+            )
     types = {"model": pl.String, "checkpoint": pl.String, "step": pl.Int64, "tokens": pl.Int64}
     first = [pl.lit(vars(checkpoint)[name], dtype=kind).alias(name) for name, kind in types.items()]
     with replacing(path) as temporary:
