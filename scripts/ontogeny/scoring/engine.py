@@ -149,12 +149,14 @@ class Scorer:
             except RuntimeError as error:
                 if not _is_out_of_memory(error) or at_most == 1:
                     raise
-                self.batch_tokens = int(width(first)) * (at_most // 2)
-                say(f"not enough memory: going on with {self.batch_tokens:,} tokens at once")
-                torch.cuda.empty_cache()  # does nothing where there is no GPU
             else:
                 advance((last - first) / count)
                 first = last
+                continue
+            # out of the handler, where the error would keep the tensors of the failed part alive
+            self.batch_tokens = int(width(first)) * (at_most // 2)
+            say(f"not enough memory: going on with {self.batch_tokens:,} tokens at once")
+            torch.cuda.empty_cache()  # does nothing where there is no GPU
 
     def _masked(
         self, ids: np.ndarray, positions: np.ndarray, nodes: np.ndarray, ends: np.ndarray
