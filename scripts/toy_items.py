@@ -1,13 +1,12 @@
 """Write the binomials of the toy language, with their true preferences and expected counts."""
 
 import argparse
-import csv
 from pathlib import Path
 
 from ontogeny.command import run
 from ontogeny.corpus.sources import TOY_FOLDER
 from ontogeny.corpus.toy import items, load_language
-from ontogeny.files import replacing
+from ontogeny.files import write_rows
 
 
 def main() -> None:
@@ -16,14 +15,7 @@ def main() -> None:
     parser.add_argument("--language-seed", type=int, required=True, help="seed of the language")
     parser.add_argument("--output", type=Path, required=True, help="CSV file to write")
     args = parser.parse_args()
-    rows = items(load_language(TOY_FOLDER, args.language_seed))
-    with (
-        replacing(args.output) as temporary,
-        open(temporary, "w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(args.output, items(load_language(TOY_FOLDER, args.language_seed)))
 
 
 if __name__ == "__main__":

@@ -65,11 +65,10 @@ def complete(
             f"a prompt with its completion has {longest} tokens, but the model has {positions} "
             "positions; lower max_new_tokens"
         )
-    samples = probe.samples if probe.decoding == "sample" else 1
     result: list[list[np.ndarray]] = [[] for _ in prompts]
     for width in sorted({len(prompt) for prompt in prompts}):
         members = [i for i, prompt in enumerate(prompts) if len(prompt) == width]
-        drawn = [(i, sample) for i in members for sample in range(samples)]
+        drawn = [(i, sample) for i in members for sample in range(probe.samples)]
         texts = np.array([prompts[i] for i, _ in drawn], dtype=np.int64)
         steps = max(lengths[i] for i in members)
         uniform = [np.random.default_rng((probe.seed, *pair)).random(steps) for pair in drawn]

@@ -63,30 +63,24 @@ def make_plan(trie: Trie, width: int | None = None) -> Plan:
     inner = np.flatnonzero(is_inner).astype(np.int32)
     depths = trie.depths[inner]
     longest = int(depths.max(initial=0)) + 1
-    if width is None:
-        widths = [w for w in WIDTHS if w >= longest] or [longest]
-        firsts = min(
-            (_fill(depths, w) for w in widths),
-            key=lambda filled: filled[0] * (len(filled[1]) - 1) * (1 + filled[0] / ATTENTION_WIDTH),
-        )
-        width, firsts = firsts
-    elif width < longest:
+    if width is not None and width < longest:
         raise ValueError(f"rows of {width} tokens can't hold a string that needs {longest}")
-    else:
-        _, firsts = _fill(depths, width)
+    widths = [width] if width else [w for w in WIDTHS if w >= longest] or [longest]
+    filled = {w: _fill(depths, w) for w in widths}
+    width = min(filled, key=lambda w: w * (len(filled[w]) - 1) * (1 + w / ATTENTION_WIDTH))
     rank = np.cumsum(is_inner, dtype=np.int32) - 1
     edges = np.flatnonzero(followers).astype(np.int32)
     parent_rank = rank[trie.parents[edges]]
     edges = edges[np.argsort(parent_rank, kind="stable")]
     bounds = np.zeros(len(inner) + 1, dtype=np.int64)
     np.cumsum(np.bincount(parent_rank, minlength=len(inner)), out=bounds[1:])
-    return Plan(trie, width, inner, firsts, edges, bounds)
+    return Plan(trie, width, inner, filled[width], edges, bounds)
 
 
-def _fill(depths: np.ndarray, width: int) -> tuple[int, np.ndarray]:
-    """`width`, and the first inner node of each row, with their number at the end: int64."""
+def _fill(depths: np.ndarray, width: int) -> np.ndarray:
+    """The first inner node of each row, and their number at the end: int64 [rows + 1]."""
     firsts, first, count = [], 0, len(depths)
     while first < count:
         firsts.append(first)
         first += width - int(depths[first])
-    return width, np.array([*firsts, count], dtype=np.int64)
+    return np.array([*firsts, count], dtype=np.int64)

@@ -28,8 +28,8 @@ def make_scorer(
     """What scores the model's weights, as they are at each call, on the strings of `index`.
 
     The table has the columns that `tables.py` gives for the type of the probe; `advance` is told
-    the share of the work that is done, part by part. Raises ValueError
-    for a model that the index was not made for.
+    the share of the work that is done, part by part. Raises ValueError for a model that the index
+    was not made for.
     """
     _check(model, index)
     scorer = Scorer(model, index.trie, batch_tokens, probe.precision)
@@ -39,8 +39,7 @@ def make_scorer(
         path, starts = index.trie.paths(index.trie.leaves)
         logprobs = sums[index.trie.leaves] - sums[path[starts[:-1] + index.given - 1]]
         correct, first = answers_found(model, index, tokenizer, info, probe, scorer.batch_tokens)
-        samples = probe.samples if probe.decoding == "sample" else 1
-        return completions_table(index, logprobs, samples, correct, first)
+        return completions_table(index, logprobs, probe.samples, correct, first)
 
     return {
         "binomials": lambda: binomials_table(index, scorer.string_logprobs(advance)),

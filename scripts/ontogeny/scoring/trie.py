@@ -83,12 +83,12 @@ def build_trie(ids: np.ndarray, starts: np.ndarray, share: bool = True) -> Trie:
     ids = np.ascontiguousarray(ids, dtype=np.int32)
     count = len(starts) - 1
     lengths = np.diff(starts)
-    raw = ids.astype(">i4").tobytes()  # big-endian bytes sort as the numbers do
-    bounds = (4 * starts).tolist()
     if share:
+        raw = ids.astype(">i4").tobytes()  # big-endian bytes sort as the numbers do
+        bounds = (4 * starts).tolist()
         strings = [raw[first:last] for first, last in pairwise(bounds)]
         order = np.array(sorted(range(count), key=strings.__getitem__), dtype=np.int64)
-        del strings
+        del raw, bounds, strings  # several times the size of the ids
         shared = _shared_with_previous(ids, starts[:-1][order], lengths[order])
     else:
         order = np.arange(count)
