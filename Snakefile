@@ -20,7 +20,8 @@ sys.path.insert(0, str(PROJECT / "scripts"))
 
 from ontogeny.paths import Paths, project_path
 from ontogeny.study import StudyError, load_study, repeated_keys
-from ontogeny.inputs import check_inputs, corpus_files
+from ontogeny.study.schedule import segments
+from ontogeny.inputs import check_inputs, checkpoint_steps, matching_files
 
 # A file given with --configfile is the whole study: nothing of the default is mixed in.
 if not workflow.overwrite_configfiles:
@@ -49,7 +50,9 @@ include: "rules/common.smk"
 include: "rules/corpus.smk"
 include: "rules/tokenizer.smk"
 include: "rules/train.smk"
+include: "rules/hub.smk"
 include: "rules/score.smk"
+include: "rules/released.smk"
 include: "rules/analysis.smk"
 include: "rules/figures.smk"
 

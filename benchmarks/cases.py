@@ -27,8 +27,9 @@ from ontogeny.scoring.index import (
 )
 from ontogeny.scoring.stimuli.binomials import read_prompts, read_words
 from ontogeny.scoring.trie import Trie
-from ontogeny.study.models import Architecture, BpeTokenizer, Run
+from ontogeny.study.models import Architecture, BpeTokenizer
 from ontogeny.study.probes import IndexedProbe
+from ontogeny.study.runs import Run
 from ontogeny.training.loop import train_segment
 from ontogeny.training.model import new_model, save_checkpoint
 from ontogeny.training.optimizer import make_optimizer

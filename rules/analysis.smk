@@ -4,7 +4,7 @@
 rule correlations:
     input:
         scores=scores_of(BINOMIALS),
-        stimuli=lambda wildcards: [stimuli_of(probe) for probe in BINOMIALS.values()],
+        stimuli=stimuli_for(BINOMIALS),
         weights=lambda wildcards: [
             file for probe in BINOMIALS.values() for file in weights_of(probe)
         ],
@@ -34,7 +34,7 @@ rule correlations:
 rule minimal_pairs:
     input:
         scores=scores_of(MINIMAL_PAIRS),
-        stimuli=lambda wildcards: [stimuli_of(probe) for probe in MINIMAL_PAIRS.values()],
+        stimuli=stimuli_for(MINIMAL_PAIRS),
     output:
         P.run_table("{run}", "minimal_pairs"),
     log:
@@ -61,7 +61,7 @@ rule minimal_pairs:
 rule completions:
     input:
         scores=scores_of(COMPLETIONS),
-        stimuli=lambda wildcards: [stimuli_of(probe) for probe in COMPLETIONS.values()],
+        stimuli=stimuli_for(COMPLETIONS),
     output:
         P.run_table("{run}", "completions"),
     log:
@@ -89,7 +89,7 @@ rule losses:
     input:
         lambda wildcards: [
             P.segment(wildcards.run, segment.number, "losses.csv")
-            for segment in study.runs[wildcards.run].segments()
+            for segment in segments_of(wildcards.run)
         ],
     output:
         P.run_table("{run}", "losses"),
@@ -132,12 +132,8 @@ rule perplexity:
 
 rule tables:
     input:
-        expand(
-            P.run_table("{run}", "{table}"),
-            run=study.runs,
-            table=["losses"]
-            + ["correlations"] * bool(BINOMIALS)
-            + ["minimal_pairs"] * bool(MINIMAL_PAIRS)
-            + ["completions"] * bool(COMPLETIONS)
-            + ["perplexity"] * bool(PERPLEXITY),
-        ),
+        expand(P.run_table("{run}", "losses"), run=TRAINED),
+        expand(P.run_table("{run}", "correlations"), run=runs_with(BINOMIALS)),
+        expand(P.run_table("{run}", "minimal_pairs"), run=runs_with(MINIMAL_PAIRS)),
+        expand(P.run_table("{run}", "completions"), run=runs_with(COMPLETIONS)),
+        expand(P.run_table("{run}", "perplexity"), run=runs_with(PERPLEXITY)),

@@ -48,18 +48,36 @@ COMPLETIONS = probes_of("completions")
 PERPLEXITY = probes_of("perplexity")
 INDEXED = BINOMIALS | MINIMAL_PAIRS | COMPLETIONS  # scored by string, through an index
 
-# Runs that are saved at the same steps share their rules: (steps, checkpoints a segment) -> runs.
-SCHEDULES = {}
-for name, run in study.runs.items():
-    schedule = tuple(run.checkpoint_steps()), run.checkpoints.per_segment
-    SCHEDULES.setdefault(schedule, []).append(name)
+
+def runs_from(source):
+    """The study's runs of one source, by name."""
+    return {name: run for name, run in study.runs.items() if run.source == source}
 
 
-def segment_rules(stage):
-    """Name, runs and segment of each rule of a stage that works on segments."""
-    for number, runs in enumerate(SCHEDULES.values()):
-        label = stage if len(SCHEDULES) == 1 else f"{stage}_{number}"
-        for segment in study.runs[runs[0]].segments():
+TRAINED = runs_from("train")
+FETCHED = runs_from("hub")
+RELEASED = runs_from("scores")  # no weights: only their scores are known
+STEPS = {name: checkpoint_steps(run) for name, run in study.runs.items()}
+
+
+def segments_of(name):
+    """The segments of a run that has weights."""
+    run = study.runs[name]
+    size = run.checkpoints.per_segment if name in TRAINED else run.per_segment
+    return segments(STEPS[name], size)
+
+
+def segment_rules(stage, names):
+    """Name, runs and segment of each rule of a stage that works on segments.
+
+    Runs that are saved at the same steps share their rules.
+    """
+    schedules = {}
+    for name in names:
+        schedules.setdefault(tuple(segments_of(name)), []).append(name)
+    for number, (schedule, runs) in enumerate(schedules.items()):
+        label = stage if len(schedules) == 1 else f"{stage}_{number}"
+        for segment in schedule:
             yield f"{label}_{segment.number}", runs, segment
 
 
@@ -98,7 +116,7 @@ def architecture_of(wildcards):
 def longest_block(wildcards):
     """The longest training sequence of an architecture."""
     return max(
-        run.block_size for run in study.runs.values() if run.architecture == wildcards.architecture
+        run.block_size for run in TRAINED.values() if run.architecture == wildcards.architecture
     )
 
 
@@ -107,7 +125,7 @@ def source_files(key):
 
     def files(wildcards):
         corpus = study.corpora[wildcards.corpus]
-        return corpus_files(getattr(corpus, key)) if corpus.source == "files" else []
+        return matching_files(getattr(corpus, key)) if corpus.source == "files" else []
 
     return files
 
@@ -159,7 +177,7 @@ def indexed_arguments(wildcards):
 
 
 def perplexity_corpora(run):
-    """Corpus that each perplexity probe reads for a run."""
+    """Corpus that each perplexity probe reads for a run that has weights."""
     return {name: probe.corpus or study.runs[run].corpus for name, probe in PERPLEXITY.items()}
 
 
@@ -192,25 +210,46 @@ def positions_argument(wildcards):
     """For index.py: the fewest positions of the models that read this index, where stated."""
     positions = [
         study.architectures[run.architecture].positions()
-        for run in study.runs.values()
+        for run in TRAINED.values()
         if run.tokenizer == wildcards.tokenizer
     ]
     stated = [count for count in positions if count is not None]
     return f"--positions {min(stated)}" if stated else ""
 
 
+def probes_for(run, probes):
+    """Those of the probes that a run is scored on: all, or the one whose scores were published."""
+    return {
+        name: probe
+        for name, probe in probes.items()
+        if run not in RELEASED or name == RELEASED[run].probe
+    }
+
+
+def runs_with(probes):
+    """The runs that are scored on one of these probes at least."""
+    return [name for name in study.runs if probes_for(name, probes)]
+
+
 def scores_of(probes):
     """Input function: the score files of a run on these probes, in the order of the steps."""
     return lambda wildcards: [
         P.scores(probe, wildcards.run, step)
-        for probe in probes
-        for step in study.runs[wildcards.run].checkpoint_steps()
+        for probe in probes_for(wildcards.run, probes)
+        for step in STEPS[wildcards.run]
+    ]
+
+
+def stimuli_for(probes):
+    """Input function: the stimuli of those of the probes that a run is scored on."""
+    return lambda wildcards: [
+        stimuli_of(probe) for probe in probes_for(wildcards.run, probes).values()
     ]
 
 
 def probe_arguments(probes):
-    """For the scripts that make tables: each probe with its settings and stimuli."""
-    return [
+    """For the scripts that make tables: each probe of a run with its settings and stimuli."""
+    return lambda wildcards: [
         f"--probe {name} {quote(spec(probe))} {quote(stimuli_of(probe))}"
-        for name, probe in probes.items()
+        for name, probe in probes_for(wildcards.run, probes).items()
     ]

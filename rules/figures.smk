@@ -151,7 +151,7 @@ rule plot_perplexity:
 
 rule plot_overview:
     input:
-        expand(P.run_table("{run}", "correlations"), run=study.runs),
+        expand(P.run_table("{run}", "correlations"), run=runs_with(BINOMIALS)),
     output:
         png=report(P.figure("overview", "png"), category="Correlations", labels={"run": "all"}),
         svg=P.figure("overview", "svg"),
@@ -170,16 +170,23 @@ rule plot_overview:
         " 2>&1 | tee {log}"
 
 
+# Figures of one run: name -> the runs that have it.
+RUN_FIGURES = {
+    "loss": TRAINED,
+    "correlation": runs_with(BINOMIALS),
+    "minimal_pairs": runs_with(MINIMAL_PAIRS),
+    "paradigms": runs_with(MINIMAL_PAIRS),
+    "completions": runs_with(COMPLETIONS),
+    "perplexity": runs_with(PERPLEXITY),
+}
+
+
 rule figures:
     input:
-        expand(
-            P.run_figure("{run}", "{figure}", "{suffix}"),
-            run=study.runs,
-            figure=["loss"]
-            + ["correlation"] * bool(BINOMIALS)
-            + ["minimal_pairs", "paradigms"] * bool(MINIMAL_PAIRS)
-            + ["completions"] * bool(COMPLETIONS)
-            + ["perplexity"] * bool(PERPLEXITY),
-            suffix=["png", "svg"],
-        ),
+        [
+            P.run_figure(run, figure, suffix)
+            for figure, runs in RUN_FIGURES.items()
+            for run in runs
+            for suffix in ("png", "svg")
+        ],
         expand(P.figure("overview", "{suffix}"), suffix=["png", "svg"]) if BINOMIALS else [],

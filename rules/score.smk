@@ -2,7 +2,7 @@
 # the files that are whole and up to date, and makes the others.
 
 
-for rule_name, runs, segment in segment_rules("score"):
+for rule_name, runs, segment in segment_rules("score", TRAINED | FETCHED):
     if not study.probes:
         break
 
@@ -59,7 +59,7 @@ rule scores:
     input:
         [
             P.scores(probe, name, step)
-            for probe in study.probes
-            for name, run in study.runs.items()
-            for step in run.checkpoint_steps()
+            for name in study.runs
+            for probe in probes_for(name, study.probes)
+            for step in STEPS[name]
         ],

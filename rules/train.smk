@@ -29,7 +29,7 @@ rule architecture:
         " --block-size {params.block_size} --output {output} 2>&1 | tee {log}"
 
 
-for rule_name, runs, segment in segment_rules("train"):
+for rule_name, runs, segment in segment_rules("train", TRAINED):
 
     rule:
         name:
@@ -85,8 +85,4 @@ for rule_name, runs, segment in segment_rules("train"):
 
 rule runs:
     input:
-        [
-            P.checkpoint(name, step, "model.safetensors")
-            for name, run in study.runs.items()
-            for step in run.checkpoint_steps()
-        ],
+        [P.checkpoint(name, step, "model.safetensors") for name in TRAINED for step in STEPS[name]],

@@ -10,10 +10,11 @@ from ontogeny.analysis.correlations import correlations
 from ontogeny.analysis.scores import item_preferences, read_scores
 from ontogeny.command import run as run_command
 from ontogeny.files import replacing
+from ontogeny.inputs import checkpoint_steps
 from ontogeny.paths import Paths
 from ontogeny.scoring.stimuli.binomials import read_all_weights, read_binomials
-from ontogeny.study.models import Run
 from ontogeny.study.probes import BinomialsProbe
+from ontogeny.study.runs import read_run
 
 
 def main() -> None:
@@ -32,7 +33,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="the table (CSV)")
     args = parser.parse_args()
     paths = Paths(args.study_folder)
-    steps = Run.model_validate_json(args.run).checkpoint_steps()
+    steps = checkpoint_steps(read_run(args.run))
     tables = []
     for name, spec, items_file in args.probe:
         probe = BinomialsProbe.model_validate_json(spec)

@@ -8,8 +8,9 @@ import polars as pl
 from ontogeny.analysis.scores import read_perplexity_score
 from ontogeny.command import run as run_command
 from ontogeny.files import replacing
+from ontogeny.inputs import checkpoint_steps
 from ontogeny.paths import Paths
-from ontogeny.study.models import Run
+from ontogeny.study.runs import read_run
 
 
 def main() -> None:
@@ -21,7 +22,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="the table (CSV)")
     args = parser.parse_args()
     paths = Paths(args.study_folder)
-    steps = Run.model_validate_json(args.run).checkpoint_steps()
+    steps = checkpoint_steps(read_run(args.run))
     tables = [
         read_perplexity_score(paths.scores(probe, args.name, step))
         .rename({"model": "run"})

@@ -22,7 +22,8 @@ from ontogeny.device import choose_device
 from ontogeny.files import read_json, replacing, sha256, write_json
 from ontogeny.paths import Paths
 from ontogeny.progress import Progress, say
-from ontogeny.study.models import Architecture, Run
+from ontogeny.study.models import Architecture
+from ontogeny.study.runs import Run
 from ontogeny.study.schedule import checkpoint_name
 from ontogeny.training.loop import Step, count_blocks, train_segment
 from ontogeny.training.model import new_model, save_checkpoint

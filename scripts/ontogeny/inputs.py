@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ontogeny.paths import PROJECT, project_path
+from ontogeny.published.revisions import read_revisions, sampled
+from ontogeny.published.score_files import by_step
 from ontogeny.scoring.stimuli.binomials import read_all_weights, read_binomials, read_prompts
 from ontogeny.scoring.stimuli.completions import read_questions
 from ontogeny.scoring.stimuli.minimal_pairs import read_minimal_pairs
 from ontogeny.study.errors import StudyError
 from ontogeny.study.models import FilesCorpus, Study
 from ontogeny.study.probes import BinomialsProbe, CompletionsProbe, MinimalPairsProbe
+from ontogeny.study.runs import HubRun, Run, ScoresRun
 
 # Pairs or questions of each file that are checked here; the job that indexes them checks the rest.
 CHECKED_BEFORE_JOBS = 1_000
@@ -24,13 +27,18 @@ def check_inputs(study: Study) -> None:
     `CHECKED_BEFORE_JOBS` of each file, so that a dry run stays fast. Raises StudyError with one
     line for each problem.
     """
-    problems = [*_unwritable_results(study), *_corpus_problems(study), *_probe_problems(study)]
+    problems = [
+        *_unwritable_results(study),
+        *_corpus_problems(study),
+        *_probe_problems(study),
+        *_run_problems(study),
+    ]
     if problems:
         raise StudyError(problems)
 
 
-def corpus_files(patterns: list[str]) -> list[str]:
-    """Files that match the glob patterns of a corpus, each once, sorted by name.
+def matching_files(patterns: list[str]) -> list[str]:
+    """Files that match glob patterns of a study, each once, sorted by name.
 
     A pattern that is the name of a file stands for that file. Raises ValueError for one that
     matches nothing.
@@ -47,6 +55,19 @@ def corpus_files(patterns: list[str]) -> list[str]:
             raise ValueError(f"no file matches {pattern!r} (looked in {PROJECT})")
         found.update(matches)
     return sorted(found)
+
+
+def checkpoint_steps(run: Run | HubRun | ScoresRun) -> list[int]:
+    """Sorted steps of a run's checkpoints.
+
+    Raises ValueError that names the file or pattern where a published run's can't be known.
+    """
+    if isinstance(run, HubRun):
+        revisions = read_revisions(Path(project_path(run.revisions)))
+        return [revision.step for revision in sampled(revisions, run.sample)]
+    if isinstance(run, ScoresRun):
+        return list(by_step(matching_files(run.files)))
+    return run.checkpoint_steps()
 
 
 def _unwritable_results(study: Study) -> Iterator[str]:
@@ -66,7 +87,7 @@ def _corpus_problems(study: Study) -> Iterator[str]:
             continue
         for key in ("files", "validation_files"):
             try:
-                for path in corpus_files(getattr(corpus, key)):
+                for path in matching_files(getattr(corpus, key)):
                     if Path(path).stat().st_size == 0:
                         yield f"corpora.{name}.{key}: {path} is empty"
             except ValueError as error:
@@ -84,6 +105,14 @@ def _probe_problems(study: Study) -> Iterator[str]:
                 read_questions(Path(project_path(probe.items)), CHECKED_BEFORE_JOBS)
         except ValueError as error:
             yield f"probes.{name}: {error}"
+
+
+def _run_problems(study: Study) -> Iterator[str]:
+    for name, run in study.runs.items():
+        try:
+            checkpoint_steps(run)
+        except ValueError as error:
+            yield f"runs.{name}: {error}"
 
 
 def _binomials_problems(name: str, probe: BinomialsProbe) -> Iterator[str]:

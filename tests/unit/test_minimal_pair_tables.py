@@ -14,7 +14,7 @@ from ontogeny.analysis.minimal_pairs import pair_statistics, phenomena_of
 from ontogeny.analysis.scores import read_scores
 from ontogeny.paths import PROJECT, Paths
 from ontogeny.scoring.stimuli.minimal_pairs import MinimalPair
-from ontogeny.study.models import Run
+from ontogeny.study.runs import Run
 
 PHENOMENA = {"wh_island": "islands", "principle_A": "binding", "adjunct": "islands", "own": ""}
 

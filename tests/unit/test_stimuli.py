@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ontogeny.inputs import check_inputs, corpus_files
+from ontogeny.inputs import check_inputs, matching_files
 from ontogeny.paths import PROJECT
 from ontogeny.scoring.stimuli.binomials import (
     human_preference,
@@ -302,4 +302,4 @@ def test_corpus_files_are_each_read_once_in_order_of_their_names(study, tmp_path
         Path(name).write_text("x")
     Path("folder.txt").mkdir()
     patterns = [str(tmp_path / "?.txt"), str(tmp_path / "*.txt")]
-    assert corpus_files(patterns) == [str(tmp_path / n) for n in ("a.txt", "b.txt", "text.txt")]
+    assert matching_files(patterns) == [str(tmp_path / n) for n in ("a.txt", "b.txt", "text.txt")]

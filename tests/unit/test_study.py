@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from ontogeny.paths import PROJECT
 from ontogeny.study import StudyError, load_study, repeated_keys
-from ontogeny.study.models import Checkpoints, Optimizer, Run
+from ontogeny.study.runs import Checkpoints, Optimizer, Run
 from ontogeny.study.schedule import (
     checkpoint_name,
     checkpoint_step,
@@ -264,7 +264,7 @@ MISTAKES = {
         [("architectures.opt-s.config.vocab_size", 100)],
         "architectures.opt-s: `vocab_size` comes from the run's tokenizer; remove it here",
     ),
-    "no runs": ([("runs", {})], "runs: the study trains nothing"),
+    "no runs": ([("runs", {})], "runs: the study has no model to look at"),
     "runs as a list": ([("runs", ["one"])], "runs: found ['one'], should be a mapping"),
 }
 

@@ -12,7 +12,8 @@ from transformers import (
 )
 
 from ontogeny.corpus.tokenizer import TokenizerInfo
-from ontogeny.study.models import Architecture, Optimizer, Run
+from ontogeny.study.models import Architecture
+from ontogeny.study.runs import Optimizer, Run
 from ontogeny.training.loop import TrainingError, count_blocks, train_segment
 from ontogeny.training.model import (
     check_causal,

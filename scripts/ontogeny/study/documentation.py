@@ -8,7 +8,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from ontogeny.study import models, probes
+from ontogeny.study import models, probes, runs
 from ontogeny.study.models import Study
 
 HEAD = """# Every key of a study file
@@ -41,10 +41,10 @@ PLACES: list[tuple[str, list[type[BaseModel]]]] = [
         ],
     ),
     ("`probes.NAME.references.NAME`", [probes.Reference]),
-    ("`grid[]`", [models.Grid]),
-    ("`runs.NAME`", [models.Run]),
-    ("`runs.NAME.optimizer`", [models.Optimizer]),
-    ("`runs.NAME.checkpoints`", [models.Checkpoints]),
+    ("`grid[]`", [runs.Grid]),
+    ("`runs.NAME`", [runs.Run, runs.HubRun, runs.ScoresRun]),
+    ("`runs.NAME.optimizer`", [runs.Optimizer]),
+    ("`runs.NAME.checkpoints`", [runs.Checkpoints]),
     ("`resources`", [models.Stages]),
     ("`resources.STAGE`", [models.Resources]),
 ]

@@ -10,7 +10,8 @@ import yaml
 from pydantic import ValidationError
 
 from ontogeny.study.errors import StudyError, describe, nearest
-from ontogeny.study.models import Grid, Study, ToyCorpus
+from ontogeny.study.models import Study, ToyCorpus
+from ontogeny.study.runs import Grid, HubRun, Run
 
 
 def load_study(config: dict[str, Any]) -> Study:
@@ -70,7 +71,7 @@ def _expand(grid: list[Grid], named: dict[str, Any]) -> tuple[dict[str, Any], di
             fixed = sorted(set(family.run) & set(keys))
             if fixed:
                 raise StudyError([f"grid[{position}].run.{fixed[0]}: comes from the grid's lists"])
-            runs[name] = {**family.run, **keys}
+            runs[name] = {"source": "train", **family.run, **keys}
             origin[name] = f"grid[{position}].run"
     if not isinstance(named, dict):
         raise StudyError([f"runs: found {named!r}, should be a mapping from names to runs"])
@@ -79,7 +80,7 @@ def _expand(grid: list[Grid], named: dict[str, Any]) -> tuple[dict[str, Any], di
             runs[name] = _merged(runs[name], keys)
             del origin[name]
         else:
-            runs[name] = keys
+            runs[name] = {"source": "train", **keys} if isinstance(keys, dict) else keys
     return runs, origin
 
 
@@ -133,23 +134,45 @@ def _problems(study: Study) -> Iterator[str]:
 
 def _run_problems(study: Study) -> Iterator[str]:
     if not study.runs:
-        yield "runs: the study trains nothing; give `runs` or a `grid`"
+        yield "runs: the study has no model to look at; give `runs` or a `grid`"
     for name, run in study.runs.items():
         for key, defined in (
             ("corpus", study.corpora),
             ("tokenizer", study.tokenizers),
             ("architecture", study.architectures),
+            ("probe", study.probes),
         ):
-            value = getattr(run, key)
-            if value not in defined:
+            value = getattr(run, key, None)
+            if value is not None and value not in defined:
                 yield f"runs.{name}: {key} {value!r} is not defined; {nearest(value, defined)}"
-        architecture = study.architectures.get(run.architecture)
-        positions = architecture.positions() if architecture else None
-        if positions is not None and run.block_size > positions:
+        if isinstance(run, Run):
+            yield from _length_problems(study, name, run)
+        elif isinstance(run, HubRun):
+            yield from _corpus_free_problems(study, name)
+        elif run.probe in study.probes and study.probes[run.probe].type != "binomials":
             yield (
-                f"runs.{name}.block_size: {run.block_size} tokens do not fit into the {positions} "
-                f"positions of architecture {run.architecture!r}; shorten the blocks or raise its "
-                "max_position_embeddings"
+                f"runs.{name}.probe: {run.probe!r} is a {study.probes[run.probe].type} probe; "
+                "published scores are read for binomials probes only"
+            )
+
+
+def _length_problems(study: Study, name: str, run: Run) -> Iterator[str]:
+    architecture = study.architectures.get(run.architecture)
+    positions = architecture.positions() if architecture else None
+    if positions is not None and run.block_size > positions:
+        yield (
+            f"runs.{name}.block_size: {run.block_size} tokens do not fit into the {positions} "
+            f"positions of architecture {run.architecture!r}; shorten the blocks or raise its "
+            "max_position_embeddings"
+        )
+
+
+def _corpus_free_problems(study: Study, name: str) -> Iterator[str]:
+    for probe, settings in study.probes.items():
+        if settings.type == "perplexity" and settings.corpus is None:
+            yield (
+                f"probes.{probe}: names no corpus, and run {name!r}, which was trained elsewhere, "
+                "has none of its own; give `corpus`"
             )
 
 
@@ -180,7 +203,8 @@ def _probe_problems(study: Study) -> Iterator[str]:
 
 
 def _holdout_problems(study: Study, probe: str, corpus: str | None) -> Iterator[str]:
-    used = {run.corpus for run in study.runs.values()} if corpus is None else {corpus}
+    trained = [run for run in study.runs.values() if isinstance(run, Run)]
+    used = {run.corpus for run in trained} if corpus is None else {corpus}
     for name in sorted(used & set(study.corpora)):
         if not study.corpora[name].holds_out():
             yield (

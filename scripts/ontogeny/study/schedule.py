@@ -67,7 +67,7 @@ def segments(steps: list[int], checkpoints_per_segment: int) -> list[Segment]:
 
     Step 0 costs nothing to train, so it joins the first segment without being counted.
     """
-    trained = steps[1:]
+    trained = [step for step in steps if step > 0]
     groups = [
         trained[first : first + checkpoints_per_segment]
         for first in range(0, len(trained), checkpoints_per_segment)
@@ -75,7 +75,7 @@ def segments(steps: list[int], checkpoints_per_segment: int) -> list[Segment]:
     result = []
     start = 0
     for number, group in enumerate(groups):
-        saved = (0, *group) if number == 0 else tuple(group)
+        saved = (0, *group) if number == 0 and steps[0] == 0 else tuple(group)
         result.append(Segment(number, start, group[-1], saved, number == len(groups) - 1))
         start = group[-1]
     return result

@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional
 from transformers import PreTrainedModel
 
-from ontogeny.study.models import Run
+from ontogeny.study.runs import Run
 from ontogeny.study.schedule import Segment
 from ontogeny.training.optimizer import learning_rate
 from ontogeny.training.order import sequence_blocks

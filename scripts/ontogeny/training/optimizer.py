@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from ontogeny.study.models import Optimizer, Run
+from ontogeny.study.runs import Optimizer, Run
 
 
 def warmup_steps(run: Run) -> int:

@@ -1,0 +1,1 @@
+# The Hub: checkpoints of published models come in, checkpoints of one's own go out.

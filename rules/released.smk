@@ -1,0 +1,1 @@
+# Scores that someone has published: per-checkpoint CSVs come in, in our columns.

@@ -1,0 +1,101 @@
+"""The list of a published model's checkpoints: which revision of the repository is which step.
+
+The list is a CSV that stands beside the study, so that a dry run needs no network and a result is
+fixed to commits and hashes. Standard library only: the Snakefile reads it.
+"""
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+COLUMNS = ("revision", "step", "tokens", "commit", "sha256")
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One checkpoint: its branch or tag, and the commit and weights that it stood for."""
+
+    revision: str
+    step: int
+    tokens: int
+    commit: str
+    sha256: str
+
+
+def read_revisions(path: Path) -> list[Revision]:
+    """The checkpoints of a list, in the order of their steps.
+
+    Raises ValueError that names the file and line for a missing column, a number that is none, a
+    step that stands twice, and two steps with the same weights.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+            if missing:
+                raise ValueError(
+                    f"{path}: there is no column {missing[0]!r}; a list of revisions has the "
+                    f"columns {', '.join(COLUMNS)} (python scripts/list_revisions.py writes it)"
+                )
+            rows = [_revision(row, f"{path}, line {reader.line_num}") for row in reader]
+    except FileNotFoundError:
+        raise ValueError(
+            f"{path}: there is no such file; make it with: python scripts/list_revisions.py"
+        ) from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: is not a CSV in UTF-8") from None
+    if not rows:
+        raise ValueError(f"{path}: lists no checkpoint")
+    rows.sort(key=lambda row: row.step)
+    _refuse_twins(path, rows)
+    return rows
+
+
+def sampled(rows: Sequence[Revision], count: int | None) -> list[Revision]:
+    """`count` of the checkpoints, evenly spaced in log(step + 1); all where `count` is None.
+
+    The first and the last are among them. Where several points fall on one checkpoint the next
+    free ones fill up the number.
+    """
+    if count is None or count >= len(rows):
+        return list(rows)
+    places = [math.log(row.step + 1) for row in rows]
+    chosen: list[int] = []
+    for i in range(count):
+        aim = places[0] + (places[-1] - places[0]) * i / (count - 1)
+        first = chosen[-1] + 1 if chosen else 0
+        last = len(rows) - (count - i)
+        chosen.append(min(range(first, last + 1), key=lambda j: abs(places[j] - aim)))
+    return [rows[j] for j in chosen]
+
+
+def _revision(row: dict[str, str | None], place: str) -> Revision:
+    if any(not row[name] for name in COLUMNS):
+        empty = next(name for name in COLUMNS if not row[name])
+        raise ValueError(f"{place}: {empty} is empty")
+    for name in ("step", "tokens"):
+        if not (row[name].isascii() and row[name].isdigit()):
+            raise ValueError(f"{place}: {name} is {row[name]!r}, should be a whole number")
+    values = {name: row[name] for name in COLUMNS}
+    return Revision(**{**values, "step": int(row["step"]), "tokens": int(row["tokens"])})
+
+
+def _refuse_twins(path: Path, rows: list[Revision]) -> None:
+    steps: dict[int, Revision] = {}
+    weights: dict[str, Revision] = {}
+    for row in rows:
+        if row.step in steps:
+            raise ValueError(
+                f"{path}: step {row.step} stands twice ({steps[row.step].revision!r} and "
+                f"{row.revision!r})"
+            )
+        if row.sha256 in weights:
+            other = weights[row.sha256]
+            raise ValueError(
+                f"{path}: {other.revision!r} and {row.revision!r} hold the same weights (sha256 "
+                f"{row.sha256[:12]}...), so at least one of them is not what its name says; "
+                "remove the wrong one's line"
+            )
+        steps[row.step] = weights[row.sha256] = row

@@ -1,0 +1,190 @@
+"""Runs: trained here, fetched from the Hub, or scored by someone else."""
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter, model_validator
+
+from ontogeny.study import schedule
+from ontogeny.study.section import Count, Name, Section, Seed, Share
+
+
+class Optimizer(Section):
+    """AdamW and its learning rate. Weight decay acts on matrices only."""
+
+    lr: Annotated[float, Field(gt=0)] = Field(3e-4, description="Peak learning rate.")
+    schedule: Literal["linear", "cosine", "constant"] = Field(
+        "linear", description="Shape of the decay after warm-up, down to `min_lr_share`."
+    )
+    warmup_share: Share = Field(0.05, description="Warm-up as a share of the run's steps.")
+    warmup_tokens: int | None = Field(
+        None, ge=0, description="Warm-up in tokens; takes the place of `warmup_share`."
+    )
+    min_lr_share: Share = Field(0.0, description="Final learning rate as a share of the peak.")
+    beta1: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="Decay of the mean.")
+    beta2: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.999, description="Decay of the mean square."
+    )
+    epsilon: Annotated[float, Field(gt=0)] = Field(
+        1e-8, description="Added to the root of the mean square."
+    )
+    weight_decay: Annotated[float, Field(ge=0)] = Field(0.0, description="Decoupled weight decay.")
+    max_grad_norm: Annotated[float, Field(gt=0)] | None = Field(
+        1.0, description="Gradients are scaled down to this norm; null for no limit."
+    )
+
+
+class Checkpoints(Section):
+    """Which steps are kept: the union of all that is given, step 0 and the last step."""
+
+    every_tokens: Count | None = Field(
+        None, description="One each so many tokens, rounded down to whole steps."
+    )
+    every_steps: Count | None = Field(None, description="One each so many steps.")
+    log2: bool | Count = Field(
+        False, description="Steps 1, 2, 4, 8 ...: `true` to the end, a number up to that step."
+    )
+    per_octave: Annotated[int, Field(gt=0, le=1000)] | None = Field(
+        None, description="So many, evenly spaced, between each power of two and the next."
+    )
+    at: list[Annotated[int, Field(ge=0)]] = Field([], description="These steps.")
+    per_segment: Count = Field(
+        40,
+        description="Checkpoints that one job trains and one job scores. A killed job loses at "
+        "most the segment that it was on.",
+    )
+
+
+class Run(Section):
+    """One training: corpus x tokenizer x architecture x seed x optimizer x budget.
+
+    Exactly one of `tokens` and `steps`.
+    """
+
+    source: Literal["train"] = Field("train", description="`train`, or left out.")
+    corpus: Name = Field(description="Name under `corpora`.")
+    tokenizer: Name = Field(description="Name under `tokenizers`.")
+    architecture: Name = Field(description="Name under `architectures`.")
+    seed: Seed = Field(0, description="Seed of the weights, of dropout and of the order.")
+    tokens: Count | None = Field(
+        None, description="Budget in tokens; the part of it that fills whole steps is trained."
+    )
+    steps: Count | None = Field(None, description="Budget in steps.")
+    block_size: Annotated[int, Field(ge=2)] = Field(description="Tokens in one training sequence.")
+    batch_size: Count = Field(
+        description="Sequences in one step, whatever the number of GPUs or the micro-batch."
+    )
+    shuffle: bool = Field(
+        True, description="A new random order of the blocks in each epoch; false: corpus order."
+    )
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="bf16: autocast, with weights kept in fp32."
+    )
+    optimizer: Optimizer = Field(Optimizer(), description="AdamW and its learning rate.")
+    checkpoints: Checkpoints = Field(Checkpoints(per_octave=1), description="Which steps are kept.")
+
+    @model_validator(mode="after")
+    def has_one_budget(self) -> "Run":
+        if (self.tokens is None) == (self.steps is None):
+            raise ValueError("give the budget as either `tokens` or `steps`")
+        if self.last_step == 0:
+            raise ValueError(
+                f"a budget of {self.tokens:,} tokens is less than one step: block_size "
+                f"{self.block_size} x batch_size {self.batch_size} = {self.tokens_per_step:,} "
+                "tokens"
+            )
+        late = [step for step in self.checkpoints.at if step > self.last_step]
+        if late:
+            raise ValueError(f"checkpoints.at {late}: the run ends at step {self.last_step}")
+        return self
+
+    @property
+    def tokens_per_step(self) -> int:
+        return self.block_size * self.batch_size
+
+    @property
+    def last_step(self) -> int:
+        return self.steps or schedule.total_steps(self.tokens, self.tokens_per_step)
+
+    def checkpoint_steps(self) -> list[int]:
+        """Sorted steps of the run's checkpoints, from 0 to the last step."""
+        kept = self.checkpoints.model_dump(exclude={"per_segment"})
+        return schedule.checkpoint_steps(self.last_step, self.tokens_per_step, **kept)
+
+    def segments(self) -> list[schedule.Segment]:
+        return schedule.segments(self.checkpoint_steps(), self.checkpoints.per_segment)
+
+
+class HubRun(Section):
+    """The checkpoints of a published model, each a revision of a repository on the Hub."""
+
+    source: Literal["hub"] = Field(description="`hub`")
+    model: str = Field(description="Repository (`owner/name`).")
+    revisions: str = Field(
+        description="CSV of its checkpoints, in the columns `revision,step,tokens,commit,sha256`; "
+        "`python scripts/list_revisions.py` writes it. A line that is removed is a checkpoint "
+        "that is left out.",
+    )
+    sample: Annotated[int, Field(ge=2)] | None = Field(
+        None,
+        description="Use only so many of them, evenly spaced in the logarithm of the step; the "
+        "first and the last are always among them. By default all.",
+    )
+    tokenizer: Name = Field(description="Name under `tokenizers`.")
+    block_size: Annotated[int, Field(ge=2)] = Field(
+        1024, description="Tokens in one sequence of perplexity probes."
+    )
+    per_segment: Count = Field(
+        10,
+        description="Checkpoints that one job fetches and one job scores. Their weights are on "
+        "the disk until they are scored, and no longer.",
+    )
+
+
+class ScoresRun(Section):
+    """Score files of a probe that someone has published, one CSV for each checkpoint."""
+
+    source: Literal["scores"] = Field(description="`scores`")
+    probe: Name = Field(description="The binomials probe, under `probes`, that they are scores of.")
+    files: list[str] = Field(
+        min_length=1,
+        description="Paths or glob patterns, relative to the project's folder. The step is read "
+        "from a file's name (`model_step-1140.csv`).",
+    )
+    tokens_per_step: Count | None = Field(
+        None, description="Where the files have no column `tokens`."
+    )
+    last_step: Count | None = Field(
+        None, description="Step at which training ended, for the report of what is missing."
+    )
+    checkpoints: Checkpoints | None = Field(
+        None,
+        description="The schedule that was published, for the report of what is missing; by "
+        "default only the files that there are are expected.",
+    )
+
+
+AnyRun = Annotated[Run | HubRun | ScoresRun, Field(discriminator="source")]
+
+
+def read_run(spec: str) -> Run | HubRun | ScoresRun:
+    """A run from JSON, as the scripts get it: one without `source` is trained."""
+    return TypeAdapter(AnyRun).validate_python({"source": "train", **json.loads(spec)})
+
+
+class Grid(Section):
+    """Runs over all combinations of the lists, alike in everything else."""
+
+    corpora: list[Name] = Field(min_length=1, description="Names under `corpora`.")
+    architectures: list[Name] = Field(min_length=1, description="Names under `architectures`.")
+    tokenizers: list[Name] = Field(min_length=1, description="Names under `tokenizers`.")
+    seeds: list[Seed] = Field([0], min_length=1, description="Seeds.")
+    name: str | None = Field(
+        None,
+        description="The runs' names, from `{corpus}`, `{architecture}`, `{tokenizer}` and "
+        "`{seed}`. By default `{architecture}-{corpus}`, with tokenizer and seed where there are "
+        "several.",
+    )
+    run: dict[str, Any] = Field(
+        description="All else that these runs share: any key of a run (see `runs`)."
+    )
