@@ -32,6 +32,7 @@ from ontogeny.study.probes import IndexedProbe
 from ontogeny.study.runs import Run
 from ontogeny.training.loop import train_segment
 from ontogeny.training.model import new_model, save_checkpoint
+from ontogeny.training.objective import NextTokenLoss
 from ontogeny.training.optimizer import make_optimizer
 
 RUN = "run"  # its name in the study folders that are made here
@@ -132,8 +133,10 @@ def train_briefly(model: PreTrainedModel, tokenizer, lines: Iterable[str], shape
         ids += [i for encoding in tokenizer.encode_batch(batch) for i in encoding.ids]
     optimizer = make_optimizer(model, run.optimizer)
     segment = run.segments()[0]
+    objective = NextTokenLoss(model, run.precision)
+    at_once = BATCH_TOKENS // run.block_size
     steps = train_segment(
-        model, optimizer, np.array(ids), run, segment, BATCH_TOKENS, save=lambda step: None
+        objective, optimizer, np.array(ids), run, segment, at_once, save=lambda step: None
     )
     return list(steps)[-1].loss
 

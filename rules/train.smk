@@ -66,7 +66,8 @@ for rule_name, runs, segment in segment_rules("train", TRAINED):
             gpu=TRAIN.gpu,
             mem_mb=TRAIN.mem_mb,
             runtime=TRAIN.runtime,
-            batch_tokens=TRAIN.batch_tokens,
+            batch_tokens=TRAIN.batch_tokens or 0,
+            compile={None: "auto", True: "yes", False: "no"}[TRAIN.compile],
         params:
             script=f"{SCRIPTS}/train.py",
             spec=train_spec,
@@ -80,7 +81,7 @@ for rule_name, runs, segment in segment_rules("train", TRAINED):
             " --segment {params.segment} --tokens {input.tokens} --meta {input.meta}"
             " --tokenizer {input.tokenizer} {params.state} --study-folder {params.folder}"
             " --threads {threads} --gpu {resources.gpu} --batch-tokens {resources.batch_tokens}"
-            " 2>&1 | tee {log}"
+            " --compile {resources.compile} 2>&1 | tee {log}"
 
 
 rule runs:

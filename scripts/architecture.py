@@ -1,5 +1,5 @@
 """Check, before anything is trained, that an architecture can be built for a tokenizer and is
-causal; write its configuration and its number of parameters."""
+causal; write its configuration and its numbers of parameters."""
 
 import argparse
 from pathlib import Path
@@ -9,7 +9,7 @@ from ontogeny.corpus.tokenizer import load_tokenizer
 from ontogeny.files import write_json
 from ontogeny.progress import say
 from ontogeny.study.models import Architecture
-from ontogeny.training.model import check_causal, new_model
+from ontogeny.training.model import check_causal, count_parameters, new_model
 
 
 def main() -> None:
@@ -23,10 +23,12 @@ def main() -> None:
     _, tokenizer = load_tokenizer(args.tokenizer)
     model = new_model(architecture, tokenizer, args.block_size, seed=0)
     check_causal(model)
-    say(f"{architecture.model_type}: {model.num_parameters():,} parameters")
-    write_json(
-        args.output, {"parameters": model.num_parameters(), "config": model.config.to_diff_dict()}
+    counts = count_parameters(model)
+    say(
+        f"{architecture.model_type}: {counts['parameters']:,} parameters, {counts['trained']:,} "
+        f"trained, {counts['trained_without_positions']:,} of them without positions"
     )
+    write_json(args.output, {**counts, "config": model.config.to_diff_dict()})
 
 
 if __name__ == "__main__":

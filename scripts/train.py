@@ -1,13 +1,18 @@
 """Train one segment of a run: from the state that the segment before it left (or a new model)
 to its last checkpoint. Writes the segment's checkpoints, its part of the loss curve, the state
-for the next segment and a manifest with the sha256 of every checkpoint."""
+for the next segment and a manifest with the sha256 of every checkpoint. With several GPUs it starts
+a process for each, under torchrun."""
 
 import argparse
 import csv
 import json
+import math
+import os
 import platform
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy
 import tokenizers
@@ -18,16 +23,24 @@ import ontogeny
 from ontogeny.command import run as run_command
 from ontogeny.corpus.tokenizer import load_tokenizer
 from ontogeny.corpus.tokens import read_tokens
-from ontogeny.device import choose_device
-from ontogeny.files import read_json, replacing, sha256, write_json
+from ontogeny.files import read_json, replacing, write_json
 from ontogeny.paths import Paths
 from ontogeny.progress import Progress, say
 from ontogeny.study.models import Architecture
 from ontogeny.study.runs import Run
-from ontogeny.study.schedule import checkpoint_name
-from ontogeny.training.loop import Step, count_blocks, train_segment
-from ontogeny.training.model import new_model, save_checkpoint
+from ontogeny.study.schedule import Segment
+from ontogeny.training.checkpoints import Checkpoints
+from ontogeny.training.loop import Step, require_one_batch, train_segment
+from ontogeny.training.model import new_model
+from ontogeny.training.objective import NextTokenLoss
 from ontogeny.training.optimizer import make_optimizer
+from ontogeny.training.processes import Processes, join, launch, leave
+from ontogeny.training.speed import (
+    CPU_BATCH_TOKENS,
+    find_micro_batch,
+    flops_per_token,
+    peak_flops,
+)
 from ontogeny.training.state import StateInfo, load_state, save_state
 
 
@@ -43,92 +56,181 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--tokenizer", type=Path, required=True, help="tokenizer.json")
     parser.add_argument("--state", type=Path, help="state at the end of the segment before")
     parser.add_argument("--study-folder", required=True, help="results/<study>: outputs go below")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
-    parser.add_argument("--gpu", type=int, default=0, help="GPUs; 0 trains on the CPU")
     parser.add_argument(
-        "--batch-tokens", type=int, default=16384, help="most tokens in one forward pass"
+        "--threads", type=int, default=1, help="CPU threads of one process (default: 1)"
+    )
+    parser.add_argument(
+        "--gpu", type=int, default=0, help="GPUs (default: 0, which trains on the CPU)"
+    )
+    parser.add_argument(
+        "--processes", type=int, help="processes that share each step (default: one a GPU)"
+    )
+    parser.add_argument(
+        "--batch-tokens",
+        type=int,
+        default=0,
+        help="most tokens in one forward pass (default: 0, 16384 on the CPU; on a GPU the first "
+        "segment tries what fits)",
+    )
+    parser.add_argument(
+        "--compile",
+        choices=["auto", "yes", "no"],
+        default="auto",
+        help="compile the model (default: auto, on a GPU only)",
     )
     return parser.parse_args()
 
 
+def begin(
+    args: argparse.Namespace,
+    segment: Segment,
+    checkpoints: Checkpoints,
+    optimizer: torch.optim.Optimizer,
+) -> int | None:
+    """Load the state that the segment begins from; its micro-batch, None for a new model."""
+    if args.state is None:
+        return None
+    info = load_state(args.state, checkpoints.model, optimizer)
+    if info.step != segment.start:
+        raise ValueError(
+            f"{args.state}: ends at step {info.step}, but segment {segment.number} begins at "
+            f"step {segment.start}; remove it to make it again"
+        )
+    checkpoints.last_sha256 = info.checkpoint_sha256
+    return info.micro_batch
+
+
+def sequences_at_once(
+    args: argparse.Namespace,
+    run: Run,
+    objective: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    kept: int | None,
+    processes: Processes,
+) -> int:
+    """The micro-batch: as asked for, or, on a GPU, what the state says or what fits."""
+    device = next(objective.parameters()).device
+    if args.batch_tokens or device.type == "cpu":
+        return max(1, (args.batch_tokens or CPU_BATCH_TOKENS) // run.block_size)
+    share = -(-run.batch_size // processes.count)
+    found = find_micro_batch(objective, optimizer, share, run.block_size, kept)
+    return processes.smallest(found, device)
+
+
+def write_curve(
+    path: Path, name: str, rows: Iterator[Step], run: Run, segment: Segment, peak: float | None
+) -> None:
+    """Write the loss curve of a segment as training yields it; `peak` as for `share_of`."""
+    tokens = (segment.end - segment.start) * run.tokens_per_step
+    with (
+        replacing(path) as temporary,
+        open(temporary, "w", newline="") as file,
+        Progress(name, tokens, "tokens") as progress,
+    ):
+        writer = csv.DictWriter(file, ["run", *Step.__annotations__, "mfu"], lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            mfu = share_of(row.tokens_per_second, peak)
+            writer.writerow({"run": name, **vars(row), "mfu": mfu})
+            progress.advance(run.tokens_per_step, f"loss {row.loss:.3f}")
+
+
+def share_of(tokens_per_second: float, peak: float | None) -> float | None:
+    """MFU: the share of the speed at which the device would do nothing but the model's products."""
+    return round(tokens_per_second / peak, 4) if peak else None
+
+
 def main() -> None:
     args = arguments()
+    count = args.processes or max(1, args.gpu)
+    if count > 1 and "LOCAL_RANK" not in os.environ:
+        launch(count, args.gpu)
+        return
     spec = json.loads(args.spec)
     run = Run.model_validate(spec["run"])
     segment = run.segments()[args.segment]
     paths = Paths(args.study_folder)
-    meta = read_json(args.meta)
-    tokens = read_tokens(args.tokens, meta["dtype"])
-    blocks = count_blocks(len(tokens), run, f"corpus {run.corpus!r}")
+    tokens = read_tokens(args.tokens, read_json(args.meta)["dtype"])
+    blocks = require_one_batch(len(tokens), run, f"corpus {run.corpus!r}")
     torch.set_num_threads(args.threads)
-    device = choose_device(args.gpu)
+    processes, device = join(args.gpu)
+    processes.require_work(run.batch_size)
     _, tokenizer = load_tokenizer(args.tokenizer)
     architecture = Architecture.model_validate(spec["architecture"])
     model = new_model(architecture, tokenizer, run.block_size, run.seed).to(device)
     optimizer = make_optimizer(model, run.optimizer)
-    hashes: list[str] = []
-    if args.state is not None:
-        info = load_state(args.state, model, optimizer)
-        if info.step != segment.start:
-            raise ValueError(
-                f"{args.state}: ends at step {info.step}, but segment {segment.number} begins at "
-                f"step {segment.start}; remove it to make it again"
-            )
-        hashes.append(info.checkpoint_sha256)
-    saved = []
+    checkpoints = Checkpoints(model, run, args.name, paths)
+    kept = begin(args, segment, checkpoints, optimizer)
 
-    def save(step: int) -> None:
-        weights = Path(paths.checkpoint(args.name, step, "model.safetensors"))
-        save_checkpoint(model, weights, Path(paths.checkpoint(args.name, step, "config.json")))
-        digest = sha256(weights)
-        if digest in hashes:
-            raise ValueError(f"{weights}: equals an earlier checkpoint; the model does not change")
-        hashes.append(digest)
-        saved.append(
-            {
-                "checkpoint": checkpoint_name(step),
-                "step": step,
-                "tokens": step * run.tokens_per_step,
-                "sha256": digest,
-            }
-        )
+    compiled = args.compile == "yes" or (args.compile == "auto" and device.type == "cuda")
+    objective = NextTokenLoss(model, run.precision, compiled)
+    if compiled:
+        # what one segment has compiled, the next ones find here
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(Path(paths.compiled()).absolute())
+        objective = torch.compile(objective)
+    at_once = sequences_at_once(args, run, objective, optimizer, kept, processes)
 
     start = time.perf_counter()
-    curve = Path(paths.segment(args.name, segment.number, "losses.csv"))
-    steps = segment.end - segment.start
-    say(
-        f"{args.name}, segment {segment.number}: steps {segment.start:,} to {segment.end:,}, "
-        f"{model.num_parameters():,} parameters, {blocks:,} blocks, on {device}"
-    )
-    with (
-        replacing(curve) as temporary,
-        open(temporary, "w", newline="") as file,
-        Progress(args.name, steps * run.tokens_per_step, "tokens") as progress,
-    ):
-        rows = csv.DictWriter(file, ["run", *Step.__annotations__], lineterminator="\n")
-        rows.writeheader()
-        for row in train_segment(model, optimizer, tokens, run, segment, args.batch_tokens, save):
-            rows.writerow({"run": args.name, **vars(row)})
-            progress.advance(run.tokens_per_step, f"loss {row.loss:.3f}")
-    seconds = time.perf_counter() - start
-    save_state(
-        Path(paths.state(args.name, segment.number)),
-        model,
+    rows = train_segment(
+        processes.wrapped(objective),
         optimizer,
-        StateInfo(segment.end, hashes[-1]),
+        tokens,
+        run,
+        segment,
+        at_once,
+        checkpoints.save if processes.is_first else lambda step: None,
+        run.max_loss or 2 * math.log(tokenizer.vocab_size),
+        processes,
     )
-    manifest = {
-        "run": args.name,
-        "segment": segment.number,
-        "start": segment.start,
-        "end": segment.end,
-        "seed": run.seed,
-        "parameters": model.num_parameters(),
-        "blocks": blocks,
-        "device": str(device),
-        "threads": args.threads,
-        "seconds": round(seconds, 3),
-        "tokens_per_second": round(steps * run.tokens_per_step / seconds, 1),
+    if processes.is_first:
+        say(
+            f"{args.name}, segment {segment.number}: steps {segment.start:,} to {segment.end:,}, "
+            f"{model.num_parameters():,} parameters, {blocks:,} blocks, on {device}"
+            + (f", {processes.count} processes" if processes.count > 1 else "")
+        )
+        peak = peak_flops(device)
+        peak_speed = peak and peak * processes.count / flops_per_token(model, run.block_size)
+        curve = Path(paths.segment(args.name, segment.number, "losses.csv"))
+        write_curve(curve, args.name, rows, run, segment, peak_speed)
+        seconds = time.perf_counter() - start
+        speed = (segment.end - segment.start) * run.tokens_per_step / seconds
+        save_state(
+            Path(paths.state(args.name, segment.number)),
+            model,
+            optimizer,
+            StateInfo(segment.end, checkpoints.last_sha256, at_once),
+        )
+        manifest = {
+            "run": args.name,
+            "segment": segment.number,
+            "start": segment.start,
+            "end": segment.end,
+            "seed": run.seed,
+            "parameters": model.num_parameters(),
+            "blocks": blocks,
+            **machine(device, processes),
+            "threads": args.threads,
+            "compiled": compiled,
+            "micro_batch": at_once,
+            "seconds": round(seconds, 3),
+            "tokens_per_second": round(speed, 1),
+            "mfu": share_of(speed, peak_speed),
+            "checkpoints": checkpoints.entries,
+        }
+        write_json(paths.segment(args.name, segment.number, "manifest.json"), manifest)
+    else:
+        for _ in rows:  # the first process writes them
+            pass
+    leave()
+
+
+def machine(device: torch.device, processes: Processes) -> dict[str, Any]:
+    """What the segment was trained on."""
+    is_gpu = device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name(device) if is_gpu else "cpu",
+        "processes": processes.count,
+        "peak_memory_bytes": torch.cuda.max_memory_allocated() if is_gpu else None,
         "versions": {
             "ontogeny": ontogeny.__version__,
             "python": platform.python_version(),
@@ -137,9 +239,7 @@ def main() -> None:
             "tokenizers": tokenizers.__version__,
             "numpy": numpy.__version__,
         },
-        "checkpoints": saved,
     }
-    write_json(paths.segment(args.name, segment.number, "manifest.json"), manifest)
 
 
 if __name__ == "__main__":

@@ -7,22 +7,26 @@ That also hides where an error of this program itself came from, so the environm
 """
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 
 from pydantic import ValidationError
 
 INTERRUPTED = 130
+TERMINATED = 128 + signal.SIGTERM
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call `main`, then leave the process: exit code 0, or 1 and `error: ...` on stderr.
+    """Call `main`, then leave the process: exit code 0, or 1 and `error: ...` on stderr; 143 after
+    a SIGTERM.
 
     Rust libraries (`tokenizers`) take their number of threads from OMP_NUM_THREADS, which
     Snakemake sets to the threads of the rule, unless RAYON_NUM_THREADS says otherwise.
     """
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)
+    signal.signal(signal.SIGTERM, _terminate)
     if threads := os.environ.get("OMP_NUM_THREADS"):
         os.environ.setdefault("RAYON_NUM_THREADS", threads)
     try:
@@ -39,6 +43,12 @@ def run(main: Callable[[], None]) -> None:
             raise
         print(f"error: {one_line(error)}", file=sys.stderr)
         sys.exit(1)
+
+
+def _terminate(*_) -> None:
+    """End at once, but through every `finally`: no file is left half-written."""
+    print("stopped (SIGTERM); what was finished is kept", file=sys.stderr)
+    sys.exit(TERMINATED)
 
 
 def one_line(error: Exception) -> str:

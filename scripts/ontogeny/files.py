@@ -5,6 +5,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,11 +29,19 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         temporary.chmod(0o666 & ~UMASK)  # safetensors makes files that only the owner can read
         os.replace(temporary, path)
     except Exception as error:
-        if "No space left on device" in str(error):  # libraries have errors of their own for it
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from None
+        if number := _system_error(str(error)):
+            raise OSError(number, os.strerror(number), str(path)) from None
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _system_error(message: str) -> int | None:
+    """The number of the system's error that a library tells of in words of its own."""
+    if "No space left on device" in message:
+        return errno.ENOSPC
+    found = re.search(r"\(os error (\d+)\)", message)
+    return int(found[1]) if found else None
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

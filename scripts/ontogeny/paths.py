@@ -58,6 +58,10 @@ class Paths:
         """Training state at the end of a segment."""
         return f"{self.root}/runs/{run}/state/{segment:04d}.safetensors"
 
+    def compiled(self) -> str:
+        """What `torch.compile` has made of the study's models, for the segments to come."""
+        return f"{self.root}/compiled"
+
     def segment(self, run: str, segment: int, file: str) -> str:
         """`manifest.json`, `losses.csv`, `scores.json` of one segment."""
         return f"{self.root}/runs/{run}/segments/{segment:04d}.{file}"
@@ -74,6 +78,14 @@ class Paths:
 
     def figure(self, figure: str, suffix: str) -> str:
         return f"{self.root}/figures/{figure}.{suffix}"
+
+    def published(self, run: str) -> str:
+        """What was uploaded where: repository, tags, commits and sha256s of one run."""
+        return f"{self.root}/published/{run}.json"
+
+    def published_file(self, run: str, file: str) -> str:
+        """`README.md` (the model card), `manifest.json`: made for the repository of one run."""
+        return f"{self.root}/published/{run}/{file}"
 
     def log(self, name: str) -> str:
         return f"{self.root}/logs/{name}.log"

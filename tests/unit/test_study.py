@@ -139,6 +139,14 @@ def test_segments_partition_a_schedule(steps, size):
         assert all(part.start < step for step in part.checkpoints if step > 0)
 
 
+@pytest.mark.parametrize(
+    ("steps", "parts"),
+    [([0], [(0,)]), ([7], [(7,)]), ([12, 24, 36], [(12, 24), (36,)]), ([0, 5, 9], [(0, 5, 9)])],
+)
+def test_a_published_list_may_begin_anywhere(steps, parts):
+    assert [part.checkpoints for part in segments(steps, 2)] == parts
+
+
 def test_names_of_checkpoints_sort_as_their_steps_do():
     steps = [0, 2, 10, 992, 9_996, 10_944, 143_000]
     names = [checkpoint_name(step) for step in steps]

@@ -14,7 +14,7 @@ from transformers import (
 from ontogeny.corpus.tokenizer import TokenizerInfo
 from ontogeny.study.models import Architecture
 from ontogeny.study.runs import Optimizer, Run
-from ontogeny.training.loop import TrainingError, count_blocks, train_segment
+from ontogeny.training.loop import TrainingError, require_one_batch, train_segment
 from ontogeny.training.model import (
     check_causal,
     named_weights,
@@ -23,8 +23,9 @@ from ontogeny.training.model import (
     save_checkpoint,
     set_weights,
 )
+from ontogeny.training.objective import NextTokenLoss
 from ontogeny.training.optimizer import learning_rate, make_optimizer, warmup_steps
-from ontogeny.training.order import permutation, sequence_blocks
+from ontogeny.training.order import data_order, permutation, sequence_blocks
 from ontogeny.training.state import StateInfo, load_state, save_state
 
 VOCABULARY = 50
@@ -54,9 +55,12 @@ def make_model(family="opt", seed=3, **config):
     return new_model(architecture, TOKENIZER, 16, seed)
 
 
-def train(model, optimizer, run, segment=None, batch_tokens=10_000, save=lambda step: None):
+def train(model, optimizer, run, segment=None, micro_batch=100, save=lambda step: None, **keys):
     segment = segment or run.segments()[0]
-    return list(train_segment(model, optimizer, TOKENS, run, segment, batch_tokens, save))
+    objective = NextTokenLoss(model, run.precision)
+    return list(
+        train_segment(objective, optimizer, TOKENS, run, segment, micro_batch, save, **keys)
+    )
 
 
 def copy_of(model):
@@ -98,6 +102,32 @@ def test_the_order_depends_on_the_position_alone(shuffle, cut):
 
 def test_unshuffled_is_the_order_of_the_corpus():
     assert sequence_blocks(3, 6, 5, seed=0, shuffle=False).tolist() == [3, 4, 0, 1, 2, 3]
+
+
+def test_training_reads_what_data_order_says():
+    """Each step's sequences, across the border of an epoch and between two segments."""
+    run = make_run(steps=12, checkpoints={"every_steps": 5, "per_segment": 1})
+    seen = []
+
+    class Recorder(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(()))
+
+        def forward(self, ids):
+            seen.append(ids.numpy())
+            return self.weight * 0 + 1.0
+
+    recorder = Recorder()
+    optimizer = make_optimizer(recorder, run.optimizer)
+    for segment in run.segments():
+        list(train_segment(recorder, optimizer, TOKENS, run, segment, 100, lambda step: None))
+    starts = data_order(run, len(TOKENS), 0, 12)
+    assert starts.shape == (12, 4)
+    assert sorted(starts.flatten()[:21]) == list(range(0, 21 * 16, 16))
+    expected = [[TOKENS[start : start + 16] for start in step] for step in starts]
+    assert np.array_equal(seen, expected)
+    assert np.array_equal(data_order(run, len(TOKENS), 4, 9), starts[4:9])
 
 
 # ---------------------------------------------------------------------------- learning rate
@@ -179,7 +209,7 @@ def test_four_segments_give_the_bits_of_one(tmp_path, family, dropout):
             model = make_model(family, seed=3 if state is None else 99, **config)
             optimizer = make_optimizer(model, run.optimizer)
             if state is not None:
-                assert load_state(state, model, optimizer) == StateInfo(segment.start, "hash")
+                assert load_state(state, model, optimizer) == StateInfo(segment.start, "hash", 7)
             for row in train(
                 model,
                 optimizer,
@@ -189,7 +219,7 @@ def test_four_segments_give_the_bits_of_one(tmp_path, family, dropout):
             ):
                 curve.append((row.step, row.tokens, row.epoch, row.loss, row.lr, row.grad_norm))
             state = tmp_path / f"{segment.number}.safetensors"
-            save_state(state, model, optimizer, StateInfo(segment.end, "hash"))
+            save_state(state, model, optimizer, StateInfo(segment.end, "hash", 7))
         curves[per_segment], weights[per_segment] = curve, saved
     assert len(run.segments()) == 4
     assert curves[4] == curves[1]
@@ -208,14 +238,14 @@ def test_dropout_is_drawn_anew_and_from_the_seed():
     assert losses[0] != losses[2] != losses[3]
 
 
-@pytest.mark.parametrize("batch_tokens", [1, 16, 48, 63])
-def test_the_micro_batch_changes_results_by_rounding_only(batch_tokens):
+@pytest.mark.parametrize("micro_batch", [1, 2, 3])
+def test_the_micro_batch_changes_results_by_rounding_only(micro_batch):
     """Plain SGD: Adam divides by the size of a gradient, and so blows up one that is all noise."""
     run = make_run(steps=4, optimizer={"lr": 1.0})
     results = []
-    for size in (10_000, batch_tokens):
+    for size in (100, micro_batch):
         model = make_model("gpt2")
-        rows = train(model, torch.optim.SGD(model.parameters(), lr=1.0), run, batch_tokens=size)
+        rows = train(model, torch.optim.SGD(model.parameters(), lr=1.0), run, micro_batch=size)
         results.append((copy_of(model), [(row.loss, row.grad_norm) for row in rows]))
     (whole, curve), (parts, other) = results
     assert np.allclose(curve, other, rtol=1e-5, atol=0)
@@ -275,7 +305,7 @@ def test_a_diverging_run_stops_at_its_step_and_saves_nothing_more():
     optimizer = {"lr": 1e30, "warmup_share": 0}
     run = make_run(steps=8, optimizer=optimizer, checkpoints={"every_steps": 4})
     model, saved = make_model(), []
-    with pytest.raises(TrainingError, match=r"^step 2 \(128 tokens\): loss nan.*Lower opt"):
+    with pytest.raises(TrainingError, match=r"^step 2 \(128 tokens\): loss nan.*lower opt"):
         train(model, make_optimizer(model, run.optimizer), run, save=saved.append)
     assert saved == [0]
     second = make_run(steps=8, checkpoints={"every_steps": 4, "per_segment": 1}).segments()[1]
@@ -284,11 +314,29 @@ def test_a_diverging_run_stops_at_its_step_and_saves_nothing_more():
     assert saved == [0]
 
 
+def test_a_loss_above_the_bound_stops_the_run():
+    run = make_run(steps=8, optimizer={"lr": 100.0, "warmup_share": 0})
+    model, saved = make_model(), []
+    message = (
+        r"^step 2 \(128 tokens\): loss [0-9.]+ is above 7.82 \(max_loss of the run\) at learning "
+        r"rate 87.5; lower optimizer.lr, .* up to step 0 is kept$"
+    )
+    with pytest.raises(TrainingError, match=message):
+        train(
+            model,
+            make_optimizer(model, run.optimizer),
+            run,
+            save=saved.append,
+            max_loss=2 * math.log(VOCABULARY),
+        )
+    assert saved == [0, 1]
+
+
 def test_a_corpus_smaller_than_a_batch_is_an_error():
     run = make_run()
-    assert count_blocks(16 * 4, run, "corpus 'tiny'") == 4
+    assert require_one_batch(16 * 4, run, "corpus 'tiny'") == 4
     with pytest.raises(ValueError, match=r"corpus 'tiny': 63 tokens are 3 blocks of 16.* the 4 "):
-        count_blocks(16 * 4 - 1, run, "corpus 'tiny'")
+        require_one_batch(16 * 4 - 1, run, "corpus 'tiny'")
 
 
 # ---------------------------------------------------------------------------- checkpoints
@@ -343,14 +391,14 @@ def test_a_damaged_file_is_named(tmp_path, how):
         load_weights(model, damaged(save(model, tmp_path), how))
     optimizer = make_optimizer(model, Optimizer())
     state = tmp_path / "0000.safetensors"
-    save_state(state, model, optimizer, StateInfo(0, "hash"))
+    save_state(state, model, optimizer, StateInfo(0, "hash", 7))
     with pytest.raises(ValueError, match=r"0000\.safetensors: is missing, damaged or cut short"):
         load_state(damaged(state, how), model, optimizer)
 
 
 def test_the_state_of_another_model_is_named(tmp_path):
     model, state = make_model(), tmp_path / "0000.safetensors"
-    save_state(state, model, make_optimizer(model, Optimizer()), StateInfo(0, "hash"))
+    save_state(state, model, make_optimizer(model, Optimizer()), StateInfo(0, "hash", 7))
     for config in ({"ffn_dim": 48}, {"num_hidden_layers": 3}):
         other = make_model(**config)
         with pytest.raises(ValueError, match=r"0000\.safetensors: is not a training state of this"):

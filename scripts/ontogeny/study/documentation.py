@@ -8,7 +8,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from ontogeny.study import models, probes, runs
+from ontogeny.study import models, probes, publish, runs
 from ontogeny.study.models import Study
 
 HEAD = """# Every key of a study file
@@ -45,8 +45,10 @@ PLACES: list[tuple[str, list[type[BaseModel]]]] = [
     ("`runs.NAME`", [runs.Run, runs.HubRun, runs.ScoresRun]),
     ("`runs.NAME.optimizer`", [runs.Optimizer]),
     ("`runs.NAME.checkpoints`", [runs.Checkpoints]),
+    ("`publish`", [publish.Publish]),
     ("`resources`", [models.Stages]),
     ("`resources.STAGE`", [models.Resources]),
+    ("`resources.train`", [models.TrainResources]),
 ]
 
 

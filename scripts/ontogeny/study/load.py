@@ -130,6 +130,7 @@ def _problems(study: Study) -> Iterator[str]:
     yield from _run_problems(study)
     yield from _tokenizer_problems(study)
     yield from _probe_problems(study)
+    yield from _publish_problems(study)
 
 
 def _run_problems(study: Study) -> Iterator[str]:
@@ -211,3 +212,12 @@ def _holdout_problems(study: Study, probe: str, corpus: str | None) -> Iterator[
                 f"probes.{probe}: corpus {name!r} holds nothing out to measure perplexity on; set "
                 f"corpora.{name}.holdout.share above 0"
             )
+
+
+def _publish_problems(study: Study) -> Iterator[str]:
+    trained = [name for name, run in study.runs.items() if isinstance(run, Run)]
+    if study.publish and len(trained) > 1 and "{run}" not in study.publish.repo:
+        yield (
+            f"publish.repo: {study.publish.repo!r} is one repository for {len(trained)} runs; put "
+            "{run} into it"
+        )

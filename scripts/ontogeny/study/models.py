@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from ontogeny.study.probes import Probe
+from ontogeny.study.publish import Publish
 from ontogeny.study.runs import AnyRun, Grid
 from ontogeny.study.section import Count, Name, Section, Seed
 
@@ -160,6 +161,11 @@ class Architecture(Section):
         description="Overrides of that configuration's defaults (`hidden_size` ...). Vocabulary "
         "and special tokens come from the run's tokenizer.",
     )
+    biases: bool = Field(
+        True,
+        description="false: all bias terms are zero and stay zero, as in models without them "
+        "(nanoGPT). Checkpoints still load with plain `transformers`.",
+    )
 
     @model_validator(mode="after")
     def leave_the_vocabulary_to_the_tokenizer(self) -> "Architecture":
@@ -192,11 +198,24 @@ class Resources(Section):
     )
 
 
+class TrainResources(Resources):
+    """What one training job may use. With several GPUs each takes its part of every step."""
+
+    batch_tokens: Count | None = Field(
+        None,
+        description="Tokens in one forward pass of one process. By default 16,384 on the CPU; on a "
+        "GPU the first segment tries what fits into memory, and the others keep to it.",
+    )
+    compile: bool | None = Field(
+        None, description="Compile the model (`torch.compile`); by default on GPUs only."
+    )
+
+
 class Stages(Section):
     """Resources of each stage."""
 
     corpus: Resources = Field(Resources(threads=2), description="Corpora, tokenizers, tokens.")
-    train: Resources = Field(Resources(), description="Training of one segment.")
+    train: TrainResources = Field(TrainResources(), description="Training of one segment.")
     score: Resources = Field(Resources(), description="Scoring of one segment.")
     analysis: Resources = Field(Resources(), description="Tables.")
 
@@ -218,3 +237,6 @@ class Study(Section):
         "its keys.",
     )
     resources: Stages = Field(Stages(), description="What jobs may use, by stage.")
+    publish: Publish | None = Field(
+        None, description="Where `snakemake publish` uploads the runs that are trained here."
+    )

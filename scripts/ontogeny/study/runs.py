@@ -81,6 +81,11 @@ class Run(Section):
         "fp32", description="bf16: autocast, with weights kept in fp32."
     )
     optimizer: Optimizer = Field(Optimizer(), description="AdamW and its learning rate.")
+    max_loss: Annotated[float, Field(gt=0)] | None = Field(
+        None,
+        description="Training ends with an error when the loss of a step is above so many nats; "
+        "by default twice that of a uniform guess, 2 ln(vocabulary).",
+    )
     checkpoints: Checkpoints = Field(Checkpoints(per_octave=1), description="Which steps are kept.")
 
     @model_validator(mode="after")
@@ -152,16 +157,45 @@ class ScoresRun(Section):
         "from a file's name (`model_step-1140.csv`).",
     )
     tokens_per_step: Count | None = Field(
-        None, description="Where the files have no column `tokens`."
+        None,
+        description="Needed where the files have no column `tokens`; where they have one, the two "
+        "must agree.",
     )
     last_step: Count | None = Field(
-        None, description="Step at which training ended, for the report of what is missing."
+        None, description="Where the schedule below ends, for the report of what is missing."
     )
     checkpoints: Checkpoints | None = Field(
         None,
-        description="The schedule that was published, for the report of what is missing; by "
-        "default only the files that there are are expected.",
+        description="The schedule that was published, for the report of what is missing: exactly "
+        "the steps that it names, so step 0 or an odd last step only with `at`. By default the "
+        "files that there are are what is expected.",
     )
+
+    @model_validator(mode="after")
+    def schedule_is_whole(self) -> "ScoresRun":
+        if self.checkpoints is None and self.last_step is None:
+            return self
+        if self.checkpoints is None or self.last_step is None:
+            raise ValueError("`checkpoints` and `last_step` go together: give both or neither")
+        if "per_segment" in self.checkpoints.model_fields_set:
+            raise ValueError("checkpoints.per_segment is for runs whose weights are here")
+        if self.checkpoints.every_tokens and self.tokens_per_step is None:
+            raise ValueError("checkpoints.every_tokens needs `tokens_per_step`")
+        late = [step for step in self.checkpoints.at if step > self.last_step]
+        if late:
+            raise ValueError(f"checkpoints.at {late}: the schedule ends at step {self.last_step}")
+        if not self.expected_steps():
+            raise ValueError("checkpoints: names no step; give e.g. `every_steps`")
+        return self
+
+    def expected_steps(self) -> list[int] | None:
+        """Sorted steps of the published schedule; None where it is not given."""
+        if self.checkpoints is None:
+            return None
+        kept = self.checkpoints.model_dump(exclude={"per_segment"})
+        return schedule.checkpoint_steps(
+            self.last_step, self.tokens_per_step or 0, **kept, ends=False
+        )
 
 
 AnyRun = Annotated[Run | HubRun | ScoresRun, Field(discriminator="source")]

@@ -3,6 +3,7 @@
 A step consumes `tokens_per_step` tokens, so checkpoint `step` has seen `step * tokens_per_step`.
 """
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -36,15 +37,16 @@ def checkpoint_steps(
     log2: bool | int = False,
     per_octave: int | None = None,
     at: Iterable[int] = (),
+    ends: bool = True,
 ) -> list[int]:
     """Sorted steps at which a run of `last_step` steps is saved.
 
     The union of: each multiple of `every_steps`; each multiple of the whole steps in
     `every_tokens` (at least one step); the powers of two (`log2`: true, or the largest step that
     they reach); `per_octave` points between each power of two and the next, rounded to whole
-    steps; the steps `at`. Step 0 and the last step are always there.
+    steps; the steps `at`; and, unless `ends` is false, step 0 and the last step.
     """
-    steps = {0, last_step}
+    steps = {0, last_step} if ends else set()
     if every_steps:
         steps.update(range(every_steps, last_step + 1, every_steps))
     if every_tokens:
@@ -67,16 +69,14 @@ def segments(steps: list[int], checkpoints_per_segment: int) -> list[Segment]:
 
     Step 0 costs nothing to train, so it joins the first segment without being counted.
     """
-    trained = [step for step in steps if step > 0]
-    groups = [
-        trained[first : first + checkpoints_per_segment]
-        for first in range(0, len(trained), checkpoints_per_segment)
-    ]
+    first = 1 if steps[0] == 0 else 0
+    cuts = range(first + checkpoints_per_segment, len(steps), checkpoints_per_segment)
+    groups = [steps[i:j] for i, j in itertools.pairwise([0, *cuts, len(steps)])]
     result = []
     start = 0
     for number, group in enumerate(groups):
-        saved = (0, *group) if number == 0 and steps[0] == 0 else tuple(group)
-        result.append(Segment(number, start, group[-1], saved, number == len(groups) - 1))
+        is_last = number == len(groups) - 1
+        result.append(Segment(number, start, group[-1], tuple(group), is_last))
         start = group[-1]
     return result
 

@@ -1,23 +1,30 @@
 """Training one segment of a run: a plain loop in which the order of the data is exact.
 
 The loss of a step is the mean, in nats, over all predicted tokens of its sequences: each block of
-`block_size` tokens predicts its tokens but the first. The micro-batch only cuts that sum into
-parts, so it changes results by rounding alone.
+`block_size` tokens predicts its tokens but the first. Micro-batches and processes only cut that sum
+into parts, so they change results by rounding alone. All that is random in a step (dropout) is
+drawn from the run's seed, the step and the process, so no random state passes between segments.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch.nn import functional
-from transformers import PreTrainedModel
+from torch.nn.parallel import DistributedDataParallel
 
-from ontogeny.study.runs import Run
-from ontogeny.study.schedule import Segment
 from ontogeny.training.optimizer import learning_rate
-from ontogeny.training.order import sequence_blocks
+from ontogeny.training.order import count_blocks, data_order
+from ontogeny.training.processes import Processes
+from ontogeny.training.speed import even_part
+
+if TYPE_CHECKING:
+    from ontogeny.study.runs import Run
+    from ontogeny.study.schedule import Segment
 
 FLUSH_EVERY_STEPS = 50
 
@@ -39,12 +46,22 @@ class Step:
     tokens_per_second: float
 
 
-def count_blocks(tokens: int, run: Run, name: str) -> int:
+@dataclass(frozen=True)
+class _Waiting:
+    """A step whose loss is still on the device."""
+
+    step: int
+    lr: float
+    loss: torch.Tensor
+    grad_norm: torch.Tensor
+
+
+def require_one_batch(tokens: int, run: "Run", name: str) -> int:
     """Whole blocks in a corpus of `tokens` ids.
 
     Raises ValueError where a corpus `name` is too short for one step of `run`.
     """
-    blocks = tokens // run.block_size
+    blocks = count_blocks(tokens, run.block_size)
     if blocks < run.batch_size:
         raise ValueError(
             f"{name}: {tokens:,} tokens are {blocks:,} blocks of {run.block_size}, fewer than the "
@@ -54,93 +71,143 @@ def count_blocks(tokens: int, run: Run, name: str) -> int:
 
 
 def train_segment(
-    model: PreTrainedModel,
+    objective: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
     tokens: np.ndarray,
-    run: Run,
-    segment: Segment,
-    batch_tokens: int,
+    run: "Run",
+    segment: "Segment",
+    micro_batch: int,
     save: Callable[[int], None],
+    max_loss: float = float("inf"),
+    processes: Processes | None = None,
 ) -> Iterator[Step]:
     """Train from `segment.start` to `segment.end`, calling `save(step)` at its checkpoints.
 
-    `tokens` is the flat corpus (integer ids), `batch_tokens` the most tokens in one forward pass.
-    Yields the loss curve in order; rows come in groups, since reading a loss waits for the
-    device. Raises TrainingError when a loss is not finite: nothing is saved after that step.
+    `objective` gives the mean loss of token ids [sequences, block] (a `NextTokenLoss`, compiled or
+    distributed), `tokens` is the flat corpus (integer ids), `micro_batch` the most sequences in one
+    forward pass. Yields the loss curve in order; rows come in groups, since reading a loss waits
+    for the device. Raises TrainingError when a loss is not finite or above `max_loss`: nothing is
+    saved after that step.
     """
-    device = next(model.parameters()).device
-    blocks = len(tokens) // run.block_size
-    corpus = tokens[: blocks * run.block_size].reshape(blocks, run.block_size)
-    micro_batch = max(1, batch_tokens // run.block_size)
-    model.train()
+    processes = processes or Processes()
+    parameters = [p for p in objective.parameters() if p.requires_grad]
+    objective.train()
     if 0 in segment.checkpoints:
         save(0)
-    waiting: list[tuple[int, float, torch.Tensor, torch.Tensor]] = []
+    waiting: list[_Waiting] = []
+    batches = _batches(tokens, run, segment, processes, parameters[0].device)
     since = time.perf_counter()
-    for step in range(segment.start, segment.end):
+    for step, ids in zip(range(segment.start, segment.end), batches, strict=True):
         lr = learning_rate(step, run)
         for group in optimizer.param_groups:
             group["lr"] = lr
-        chosen = sequence_blocks(
-            step * run.batch_size, run.batch_size, blocks, run.seed, run.shuffle
-        )
-        ids = torch.from_numpy(corpus[chosen].astype(np.int64)).to(device, non_blocking=True)
-        loss = _backward(model, ids, micro_batch, run.precision)
+        _seed(run.seed, step, processes.rank)
+        loss = _backward(objective, ids, micro_batch, processes.count / run.batch_size)
         grad_norm = torch.nn.utils.clip_grad_norm_(
-            model.parameters(), run.optimizer.max_grad_norm or float("inf")
+            parameters, run.optimizer.max_grad_norm or float("inf")
         )
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        waiting.append((step + 1, lr, loss, grad_norm))
+        waiting.append(_Waiting(step + 1, lr, loss, grad_norm))
         is_checkpoint = step + 1 in segment.checkpoints
         if is_checkpoint or len(waiting) == FLUSH_EVERY_STEPS:
-            rows = _read(waiting, run, blocks, time.perf_counter() - since)
+            rows = _read(waiting, run, len(tokens), processes, since)
             waiting.clear()
+            _require_sound(rows, max_loss, segment)
             yield from rows
             if is_checkpoint:
                 save(step + 1)
             since = time.perf_counter()
 
 
+def _batches(
+    tokens: np.ndarray, run: "Run", segment: "Segment", processes: Processes, device: torch.device
+) -> Iterator[torch.Tensor]:
+    """This process' sequences of each step on the device, int64 [sequences, block].
+
+    For a GPU the next step's are read while one is worked on.
+    """
+    windows = np.lib.stride_tricks.sliding_window_view(tokens, run.block_size)
+
+    def read(step: int) -> torch.Tensor:
+        (starts,) = data_order(run, len(tokens), step, step + 1)
+        ids = torch.from_numpy(windows[processes.share(starts)].astype(np.int64))
+        return ids.pin_memory() if device.type == "cuda" else ids
+
+    steps = range(segment.start, segment.end)
+    if device.type == "cpu":
+        yield from map(read, steps)
+        return
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        waiting = reader.submit(read, segment.start)
+        for step in steps:
+            ids = waiting.result()
+            if step + 1 < segment.end:
+                waiting = reader.submit(read, step + 1)
+            yield ids.to(device, non_blocking=True)
+
+
+def _seed(seed: int, step: int, rank: int) -> None:
+    words = np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)
+    torch.manual_seed(int(words[0]))
+
+
 def _backward(
-    model: PreTrainedModel, ids: torch.Tensor, micro_batch: int, precision: str
+    objective: torch.nn.Module, ids: torch.Tensor, micro_batch: int, weight: float
 ) -> torch.Tensor:
-    """Accumulate the gradient of the mean loss of `ids` [sequences, block]; return the loss."""
+    """Accumulate the gradient of the loss of `ids` [sequences, block], each sequence's with this
+    weight; return the loss."""
     total = torch.zeros((), device=ids.device)
-    for part in ids.split(micro_batch):
-        with torch.autocast(ids.device.type, torch.bfloat16, enabled=precision == "bf16"):
-            logits = model(input_ids=part).logits[:, :-1]
-        loss = functional.cross_entropy(
-            logits.float().flatten(0, 1), part[:, 1:].flatten(), reduction="mean"
-        ) * (len(part) / len(ids))
-        loss.backward()
+    parts = ids.split(even_part(len(ids), micro_batch))
+    for number, part in enumerate(parts, start=1):
+        with _unsynchronised(objective) if number < len(parts) else contextlib.nullcontext():
+            loss = objective(part) * (len(part) * weight)
+            loss.backward()
         total += loss.detach()
     return total
 
 
+def _unsynchronised(objective: torch.nn.Module) -> contextlib.AbstractContextManager:
+    """Gradients stay in this process for now; the last part of a step brings them together."""
+    if isinstance(objective, DistributedDataParallel):
+        return objective.no_sync()
+    return contextlib.nullcontext()
+
+
 def _read(
-    waiting: list[tuple[int, float, torch.Tensor, torch.Tensor]],
-    run: Run,
-    blocks: int,
-    seconds: float,
+    waiting: list[_Waiting], run: "Run", tokens: int, processes: Processes, since: float
 ) -> list[Step]:
-    rows = []
+    losses = processes.total(torch.stack([step.loss for step in waiting])) / processes.count
+    grad_norms = torch.stack([step.grad_norm for step in waiting])
+    numbers = torch.stack([losses, grad_norms]).tolist()  # waits for the device
+    seconds = time.perf_counter() - since
     speed = len(waiting) * run.tokens_per_step / seconds
-    for step, lr, loss, grad_norm in waiting:
-        row = Step(
-            step=step,
-            tokens=step * run.tokens_per_step,
-            epoch=step * run.batch_size / blocks,
-            loss=float(loss),
-            lr=lr,
-            grad_norm=float(grad_norm),
+    blocks = count_blocks(tokens, run.block_size)
+    return [
+        Step(
+            step=step.step,
+            tokens=step.step * run.tokens_per_step,
+            epoch=step.step * run.batch_size / blocks,
+            loss=loss,
+            lr=step.lr,
+            grad_norm=grad_norm,
             tokens_per_second=round(speed, 1),
         )
+        for step, loss, grad_norm in zip(waiting, *numbers, strict=True)
+    ]
+
+
+def _require_sound(rows: list[Step], max_loss: float, segment: "Segment") -> None:
+    for row in rows:
+        where = f"step {row.step} ({row.tokens:,} tokens)"
+        advice = (
+            f"at learning rate {row.lr:.3g}; lower optimizer.lr, lengthen the warm-up or set "
+            f"max_grad_norm. What was trained up to step {segment.start} is kept"
+        )
         if not np.isfinite(row.loss) or not np.isfinite(row.grad_norm):
+            raise TrainingError(f"{where}: loss {row.loss}, gradient norm {row.grad_norm} {advice}")
+        if row.loss > max_loss:
             raise TrainingError(
-                f"step {step} ({row.tokens:,} tokens): loss {row.loss}, gradient norm "
-                f"{row.grad_norm} at learning rate {lr:.3g}. Lower optimizer.lr, lengthen the "
-                "warm-up or set max_grad_norm; earlier segments are kept"
+                f"{where}: loss {row.loss:.2f} is above {max_loss:.2f} (max_loss of the run) "
+                f"{advice}"
             )
-        rows.append(row)
-    return rows

@@ -20,6 +20,8 @@ def new_model(
 ) -> PreTrainedModel:
     """A model with the library's own initialisation, drawn from `seed`, in fp32 on the CPU.
 
+    With `biases: false` its biases are zero and have `requires_grad` off.
+
     Raises ValueError for an unknown model type, a key that its configuration does not have, or
     fewer positions than `block_size`.
     """
@@ -37,12 +39,34 @@ def new_model(
         )
     torch.manual_seed(seed)
     try:
-        return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     except (ValueError, TypeError, KeyError, RuntimeError, ArithmeticError) as error:
         message = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise ValueError(
             f"no {architecture.model_type} model can be built from {architecture.config}: {message}"
         ) from None
+    if not architecture.biases:
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias"):
+                torch.nn.init.zeros_(parameter).requires_grad_(False)
+    return model
+
+
+def count_parameters(model: PreTrainedModel) -> dict[str, int]:
+    """Numbers of a model, a tied matrix once: `parameters`, all of them; `trained`, those that
+    training changes; `trained_without_positions`, those but learned embeddings of positions."""
+    tokens = model.get_input_embeddings()
+    positions = [
+        module.weight.numel()
+        for module in model.modules()
+        if isinstance(module, torch.nn.Embedding) and module is not tokens
+    ]
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "trained": trained,
+        "trained_without_positions": trained - sum(positions),
+    }
 
 
 def check_causal(model: PreTrainedModel) -> None:

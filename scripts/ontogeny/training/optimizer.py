@@ -1,13 +1,15 @@
 """AdamW and the learning rate of each step."""
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 
-from ontogeny.study.runs import Optimizer, Run
+if TYPE_CHECKING:
+    from ontogeny.study.runs import Optimizer, Run
 
 
-def warmup_steps(run: Run) -> int:
+def warmup_steps(run: "Run") -> int:
     """Steps of warm-up: `warmup_tokens`, or the share of the run, rounded to whole steps."""
     optimizer = run.optimizer
     if optimizer.warmup_tokens is not None:
@@ -15,7 +17,7 @@ def warmup_steps(run: Run) -> int:
     return round(optimizer.warmup_share * run.last_step)
 
 
-def learning_rate(step: int, run: Run) -> float:
+def learning_rate(step: int, run: "Run") -> float:
     """Learning rate of the step that leads from checkpoint `step` to `step + 1`.
 
     Rises in equal parts to the peak, which the last step of warm-up reaches, then decays towards
@@ -34,7 +36,7 @@ def learning_rate(step: int, run: Run) -> float:
     return optimizer.lr * (optimizer.min_lr_share + (1.0 - optimizer.min_lr_share) * shape)
 
 
-def make_optimizer(model: torch.nn.Module, settings: Optimizer) -> torch.optim.AdamW:
+def make_optimizer(model: torch.nn.Module, settings: "Optimizer") -> torch.optim.AdamW:
     """Fused AdamW over the parameters of `model`; weight decay on matrices only."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     groups = [

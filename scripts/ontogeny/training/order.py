@@ -1,4 +1,4 @@
-"""Which block of the corpus each training sequence is: exact, and the same for whoever asks.
+"""Which part of the corpus each training sequence is: exact, and the same for whoever asks.
 
 A corpus of `tokens` ids holds `blocks = tokens // block_size` whole blocks. Sequence `s` of a run
 is block `permutation(epoch)[s % blocks]` of epoch `s // blocks`; step `t` takes the sequences
@@ -8,8 +8,30 @@ and exposures can be counted without training.
 """
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from ontogeny.study.runs import Run
+
+
+def data_order(run: "Run", tokens: int, first_step: int, last_step: int) -> np.ndarray:
+    """Where the sequences of the steps `first_step` up to `last_step` begin in a corpus of `tokens`
+    ids: int64 [steps, batch_size], in tokens.
+
+    Training, whatever the number of processes, and the counting of exposures both ask here. Step
+    `t` leads from checkpoint `t` to `t + 1`.
+    """
+    blocks = count_blocks(tokens, run.block_size)
+    first, last = first_step * run.batch_size, last_step * run.batch_size
+    chosen = sequence_blocks(first, last - first, blocks, run.seed, run.shuffle)
+    return chosen.reshape(-1, run.batch_size) * run.block_size
+
+
+def count_blocks(tokens: int, block_size: int) -> int:
+    """Whole blocks in a corpus of `tokens` ids."""
+    return tokens // block_size
 
 
 @lru_cache(maxsize=2)
