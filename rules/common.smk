@@ -1,6 +1,8 @@
 # What several stages use: wildcards, specs as JSON, and which files belong to which name.
 
+import json
 import re
+from dataclasses import asdict
 from shlex import quote
 
 
@@ -89,6 +91,16 @@ def spec(section):
 
 def run_spec(wildcards):
     return spec(study.runs[wildcards.run])
+
+
+def released_spec(wildcards):
+    """A published run without its schedule, which only tells what is missing."""
+    schedule = {"last_step": None, "checkpoints": None}
+    return spec(RELEASED[wildcards.run].model_copy(update=schedule))
+
+
+def released_files(wildcards):
+    return matching_files(RELEASED[wildcards.run].files)
 
 
 def train_spec(wildcards):
@@ -253,3 +265,49 @@ def probe_arguments(probes):
         f"--probe {name} {quote(spec(probe))} {quote(stimuli_of(probe))}"
         for name, probe in probes_for(wildcards.run, probes).items()
     ]
+
+
+def revisions_of(steps):
+    """Param function: the lines of a published run's list that one job fetches. They are all that
+    the job depends on, so another line of the list that changes remakes nothing."""
+
+    def revisions(wildcards):
+        rows = read_revisions(Path(project_path(FETCHED[wildcards.run].revisions)))
+        return json.dumps([asdict(row) for row in rows if row.step in steps])
+
+    return revisions
+
+
+def publish_spec(wildcards):
+    """The sections of the study that a model card shows."""
+    run = study.runs[wildcards.run]
+    sections = {
+        "run": run,
+        "architecture": study.architectures[run.architecture],
+        "corpus": study.corpora[run.corpus],
+        "tokenizer": study.tokenizers[run.tokenizer],
+    }
+    return json.dumps({key: json.loads(spec(section)) for key, section in sections.items()})
+
+
+def tables_of(wildcards):
+    """The tables of a run that is trained here."""
+    kinds = {
+        "losses": True,
+        "correlations": BINOMIALS,
+        "minimal_pairs": MINIMAL_PAIRS,
+        "completions": COMPLETIONS,
+        "perplexity": PERPLEXITY,
+    }
+    return [P.run_table(wildcards.run, table) for table, probes in kinds.items() if probes]
+
+
+def published_records(wildcards):
+    if study.publish is None:
+        raise WorkflowError(
+            "the study has no `publish` section, so it is not known where to publish; add one, "
+            "for example publish: {repo: 'owner/{study}-{run}'} (docs/hub.md)"
+        )
+    if not TRAINED:
+        raise WorkflowError("the study trains no run of its own, so there is none to publish")
+    return [P.published(run) for run in TRAINED]

@@ -12,9 +12,11 @@ from ontogeny.command import run as run_command
 from ontogeny.files import replacing
 from ontogeny.inputs import checkpoint_steps
 from ontogeny.paths import Paths
+from ontogeny.progress import say
+from ontogeny.published.completeness import completeness_line
 from ontogeny.scoring.stimuli.binomials import read_all_weights, read_binomials
 from ontogeny.study.probes import BinomialsProbe
-from ontogeny.study.runs import read_run
+from ontogeny.study.runs import ScoresRun, read_run
 
 
 def main() -> None:
@@ -33,7 +35,10 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="the table (CSV)")
     args = parser.parse_args()
     paths = Paths(args.study_folder)
-    steps = checkpoint_steps(read_run(args.run))
+    run = read_run(args.run)
+    steps = checkpoint_steps(run)
+    if isinstance(run, ScoresRun):
+        say(completeness_line(args.name, steps, run.expected_steps()))
     tables = []
     for name, spec, items_file in args.probe:
         probe = BinomialsProbe.model_validate_json(spec)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ontogeny.paths import PROJECT, project_path
 from ontogeny.published.revisions import read_revisions, sampled
-from ontogeny.published.score_files import by_step
+from ontogeny.published.score_files import by_step, published_files
 from ontogeny.scoring.stimuli.binomials import read_all_weights, read_binomials, read_prompts
 from ontogeny.scoring.stimuli.completions import read_questions
 from ontogeny.scoring.stimuli.minimal_pairs import read_minimal_pairs
@@ -111,6 +111,8 @@ def _run_problems(study: Study) -> Iterator[str]:
     for name, run in study.runs.items():
         try:
             checkpoint_steps(run)
+            if isinstance(run, ScoresRun):
+                published_files(matching_files(run.files), run.tokens_per_step)
         except ValueError as error:
             yield f"runs.{name}: {error}"
 

@@ -10,22 +10,29 @@ NUMBERS = {
     "samples": pl.Int64,
     "correct": pl.Int64,
 }
-TYPES = dict.fromkeys(TEXT, pl.String) | NUMBERS
+TYPES = dict.fromkeys(TEXT, pl.String) | {"step": pl.Int64, "tokens": pl.Int64} | NUMBERS
+PATH = "path of the score file"  # no column of a published file has this name
 UNITS_PER_NAT = 2**30
 
 
 def read_scores(files: list[str], stimuli: int | None = None) -> pl.LazyFrame:
     """The score files of a run on one probe of strings, in their own columns.
 
+    Columns that are not in `TYPES` stay text, so that files may differ in what these hold.
+
     Raises ValueError that names a file which holds less than the others (it was cut short), or
     another number of rows than there are `stimuli`, where that is given.
     """
     scores = pl.scan_csv(
-        files, include_file_paths="file", raise_if_empty=False, schema_overrides=TYPES
+        files,
+        include_file_paths=PATH,
+        raise_if_empty=False,
+        infer_schema=False,
+        schema_overrides=TYPES,
     )
     try:
         whole = pl.all_horizontal(pl.col(_numbers(scores)).is_not_null())
-        held = scores.group_by("file").agg(rows=whole.sum()).collect(engine="streaming")
+        held = scores.group_by(PATH).agg(rows=whole.sum()).collect(engine="streaming")
     except pl.exceptions.ComputeError:
         _require_readable(files)
         raise
@@ -38,7 +45,7 @@ def read_scores(files: list[str], stimuli: int | None = None) -> pl.LazyFrame:
                 f"{file}: {rows.get(file, 0)} whole rows, but {source} {expected}; "
                 "remove it to make it again"
             )
-    return scores.drop("file")
+    return scores.drop(PATH)
 
 
 def _numbers(scores: pl.LazyFrame) -> list[str]:

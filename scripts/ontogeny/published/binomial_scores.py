@@ -1,0 +1,115 @@
+"""Published scores of binomials, checked row by row and put into the columns of our score files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ontogeny.published.precision import difference_slack, precision_of
+from ontogeny.published.score_files import LABELS, PublishedFile
+from ontogeny.scoring.stimuli.binomials import Binomial
+from ontogeny.scoring.stimuli.rows import number, read_rows
+
+LOGPROBS = ("alpha_logprob", "nonalpha_logprob")
+Key = tuple[str, str]  # prompt, binom
+
+
+def read_published(
+    file: PublishedFile, items: Sequence[Binomial], prompts: Sequence[str], used: int | None = None
+) -> list[dict[str, Any]]:
+    """Rows in the columns of the file, in the order of the first `used` prompts and the items.
+
+    `binom` is spelled as in `items`: an item is found by its letters where only case differs.
+    `preference` is alpha_logprob - nonalpha_logprob in float64, nats. Raises ValueError
+    with the first row that is wrong: an item or prompt that is not of the probe, stands twice or is
+    missing, a number that is none, a label that is another than in the first row, and a preference
+    that is further from the difference than rounding can bring it.
+    """
+    path = Path(file.path)
+    rows, lines = _read(path, items, set(prompts))
+    _check_preferences(path, rows, lines)
+    wanted = [(prompt, item.alpha) for prompt in prompts for item in items]
+    if missing := [key for key in wanted if key not in rows]:
+        prompt, binom = missing[0]
+        raise ValueError(
+            f"{path}: lacks {len(missing)} of {len(wanted)} rows, the first is {binom!r} in prompt "
+            f"{prompt!r}; it should have each of the probe's items in each of its prompts"
+        )
+    return [rows[prompt, item.alpha] for prompt in prompts[:used] for item in items]
+
+
+def score_rows(
+    rows: Sequence[dict[str, Any]], checkpoint: dict[str, Any], extra: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Rows of a score file of ours: the checkpoint's columns (model, checkpoint, step, tokens),
+    the scores, then the columns `extra`, empty where the file has none."""
+    ours = ("prompt", "binom", *LOGPROBS, "preference")
+    return [
+        {
+            **checkpoint,
+            **{name: row[name] for name in ours},
+            **{name: row.get(name, "") for name in extra},
+        }
+        for row in rows
+    ]
+
+
+def extra_columns(files: Sequence[PublishedFile]) -> list[str]:
+    """Columns that any of the files has and ours have not, in the order of their appearance."""
+    ours = {"model", "checkpoint", "step", "tokens", "prompt", "binom", *LOGPROBS, "preference"}
+    names = dict.fromkeys(name for file in files for name in file.columns)
+    return [name for name in names if name not in ours]
+
+
+def _read(
+    path: Path, items: Sequence[Binomial], prompts: set[str]
+) -> tuple[dict[Key, dict[str, Any]], dict[Key, int]]:
+    """The rows of a file, and the line of each; a published preference stays what it was."""
+    spelling = {item.alpha.casefold(): item.alpha for item in items}  # read_words: no two are alike
+    rows: dict[Key, dict[str, Any]] = {}
+    lines: dict[Key, int] = {}
+    labels: dict[str, str] = {}
+    for line, row in read_rows(path):
+        labels = labels or {name: row[name] for name in LABELS if name in row}
+        try:
+            for name, value in labels.items():
+                if row[name] != value:
+                    raise ValueError(f"{name} is {row[name]!r}, but {value!r} in the rows above")
+            binom = spelling.get(row["binom"].casefold())
+            if binom is None:
+                raise ValueError(f"binom {row['binom']!r} is not among the probe's items")
+            if row["prompt"] not in prompts:
+                raise ValueError(
+                    f"prompt {row['prompt']!r} is not among the probe's; to use the prompts of "
+                    "published scores, name one of their files in the probe's `prompts`"
+                )
+            key = row["prompt"], binom
+            if key in rows:
+                raise ValueError(
+                    f"{binom!r} in prompt {row['prompt']!r} stands already on line {lines[key]}"
+                )
+            scores = {name: number(row, name) for name in (*LOGPROBS, "preference") if name in row}
+        except ValueError as error:
+            raise ValueError(f"{path}, line {line}: {error}") from None
+        rows[key] = {**row, "binom": binom, **scores}
+        lines[key] = line
+    return rows, lines
+
+
+def _check_preferences(path: Path, rows: dict[Key, dict[str, Any]], lines: dict[Key, int]) -> None:
+    """Set each row's preference to the difference; refuse a published one that is another."""
+    logprobs = np.array([[row[name] for name in LOGPROBS] for row in rows.values()])
+    differences = logprobs[:, 0] - logprobs[:, 1]
+    published = np.array([row.get("preference", np.nan) for row in rows.values()])
+    precision = precision_of(map(repr, logprobs.ravel().tolist()))
+    values = np.column_stack([logprobs, differences])
+    wrong = np.abs(published - differences) > difference_slack(values, precision)
+    for key, difference, is_wrong in zip(rows, differences.tolist(), wrong, strict=True):
+        if is_wrong:
+            raise ValueError(
+                f"{path}, line {lines[key]}: preference of {key[1]!r} is "
+                f"{rows[key]['preference']:g}, but alpha_logprob - nonalpha_logprob is "
+                f"{difference:g} ({wrong.sum()} of {len(rows)} rows are so)"
+            )
+        rows[key]["preference"] = difference
