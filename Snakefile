@@ -19,6 +19,7 @@ PROJECT = Path(workflow.basedir)
 sys.path.insert(0, str(PROJECT / "scripts"))
 
 from ontogeny.paths import Paths, project_path
+from ontogeny.published.revisions import read_revisions
 from ontogeny.study import StudyError, load_study, repeated_keys
 from ontogeny.study.schedule import segments
 from ontogeny.inputs import check_inputs, checkpoint_steps, matching_files

@@ -20,6 +20,7 @@ HEAVY = {
     "scipy",
     "statsmodels",
     "plotnine",
+    "huggingface_hub",
     "matplotlib",
     "safetensors",
 }
