@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -172,14 +173,18 @@ def test_a_diverging_run_names_its_step_and_saves_nothing_more(make_run):
     }
 
 
-@pytest.mark.parametrize("batch_size", [8, 5])
-def test_two_processes_give_the_result_of_one(make_run, batch_size):
+@pytest.mark.parametrize(
+    ("batch_size", "more"),
+    [(8, []), (5, ["--batch-tokens", 32])],
+    ids=["equal shares", "unequal shares, sequence by sequence"],
+)
+def test_two_processes_give_the_result_of_one(make_run, batch_size, more):
     """The same sequences in the same order, through torchrun; Adam makes more of rounding than a
     step of plain descent would, so losses may differ by 1e-4 of them and logits by 1e-3."""
     one, two = (make_run(batch_size=batch_size) for _ in range(2))
     for segment in (0, 1):
         assert one.train(segment) == 0
-        assert two.train(segment, "--processes", 2) == 0, two.errors.read_text()
+        assert two.train(segment, "--processes", 2, *more) == 0, two.errors.read_text()
         assert np.allclose(one.losses(segment), two.losses(segment), rtol=1e-4, atol=0)
     assert one.losses(1)[-1] < one.losses(0)[0] - 0.5  # there was something to agree on
     assert torch.equal(one.logits(0), two.logits(0))
@@ -217,6 +222,21 @@ def test_sigterm_ends_all_processes(make_run):
             os.killpg(process.pid, signal.SIGKILL)
     assert "Traceback" not in run.errors.read_text()
     assert not [name for name in run.files() if name.endswith(".tmp")]
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_model_learns_the_same_and_is_compiled_once(make_run):
+    plain, compiled = (make_run(steps=6, checkpoints={"at": [3], "per_segment": 1}) for _ in "ab")
+    made = Path(compiled.paths.compiled())
+    kernels = []
+    for segment in (0, 1):
+        assert plain.train(segment) == 0
+        assert compiled.train(segment, "--compile", "yes") == 0, compiled.errors.read_text()
+        assert np.allclose(plain.losses(segment), compiled.losses(segment), rtol=1e-5, atol=0)
+        kernels.append({path for path in made.rglob("*.so") if path.is_file()})
+    assert kernels[0]
+    assert kernels[1] == kernels[0]
+    assert torch.allclose(plain.logits(6), compiled.logits(6), rtol=0, atol=1e-3)
 
 
 def test_the_state_keeps_the_micro_batch_and_the_hash(make_run):
