@@ -9,6 +9,7 @@ import json
 import math
 import os
 import platform
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,9 +19,11 @@ import numpy
 import tokenizers
 import torch
 import transformers
+from torch._inductor.exc import InductorError
 
 import ontogeny
 from ontogeny.command import run as run_command
+from ontogeny.command import whole_number
 from ontogeny.corpus.tokenizer import load_tokenizer
 from ontogeny.corpus.tokens import read_tokens
 from ontogeny.files import read_json, replacing, write_json
@@ -30,7 +33,7 @@ from ontogeny.study.models import Architecture
 from ontogeny.study.runs import Run
 from ontogeny.study.schedule import Segment
 from ontogeny.training.checkpoints import Checkpoints
-from ontogeny.training.loop import Step, require_one_batch, train_segment
+from ontogeny.training.loop import Step, TrainingError, require_one_batch, train_segment
 from ontogeny.training.model import new_model
 from ontogeny.training.objective import NextTokenLoss
 from ontogeny.training.optimizer import make_optimizer
@@ -50,24 +53,26 @@ def arguments() -> argparse.Namespace:
         "--spec", required=True, help='JSON {"run": ..., "architecture": ...}, as in a study'
     )
     parser.add_argument("--name", required=True, help="name of the run")
-    parser.add_argument("--segment", type=int, required=True, help="number of the segment, from 0")
+    parser.add_argument("--segment", type=whole_number(0), required=True, help="number, from 0")
     parser.add_argument("--tokens", type=Path, required=True, help="token file to train on")
     parser.add_argument("--meta", type=Path, required=True, help="meta.json beside it")
     parser.add_argument("--tokenizer", type=Path, required=True, help="tokenizer.json")
     parser.add_argument("--state", type=Path, help="state at the end of the segment before")
     parser.add_argument("--study-folder", required=True, help="results/<study>: outputs go below")
     parser.add_argument(
-        "--threads", type=int, default=1, help="CPU threads of one process (default: 1)"
+        "--threads", type=whole_number(1), default=1, help="CPU threads of one process (default: 1)"
     )
     parser.add_argument(
-        "--gpu", type=int, default=0, help="GPUs (default: 0, which trains on the CPU)"
+        "--gpu", type=whole_number(0), default=0, help="GPUs (default: 0, which trains on the CPU)"
     )
     parser.add_argument(
-        "--processes", type=int, help="processes that share each step (default: one a GPU)"
+        "--processes",
+        type=whole_number(1),
+        help="processes that share each step (default: one a GPU)",
     )
     parser.add_argument(
         "--batch-tokens",
-        type=int,
+        type=whole_number(0),
         default=0,
         help="most tokens in one forward pass (default: 0, 16384 on the CPU; on a GPU the first "
         "segment tries what fits)",
@@ -88,6 +93,8 @@ def begin(
     optimizer: torch.optim.Optimizer,
 ) -> int | None:
     """Load the state that the segment begins from; its micro-batch, None for a new model."""
+    if args.state is None and segment.start:
+        raise ValueError(f"segment {segment.number} begins from a state; name it with --state")
     if args.state is None:
         return None
     info = load_state(args.state, checkpoints.model, optimizer)
@@ -142,19 +149,32 @@ def share_of(tokens_per_second: float, peak: float | None) -> float | None:
 
 def main() -> None:
     args = arguments()
-    count = args.processes or max(1, args.gpu)
-    if count > 1 and "LOCAL_RANK" not in os.environ:
-        launch(count, args.gpu)
-        return
     spec = json.loads(args.spec)
     run = Run.model_validate(spec["run"])
-    segment = run.segments()[args.segment]
+    segments = run.segments()
+    if args.segment >= len(segments):
+        raise ValueError(f"--segment {args.segment}: the run has {len(segments)}, from 0")
+    count = args.processes or max(1, args.gpu)
+    if count > 1 and "LOCAL_RANK" not in os.environ:
+        launch(count, args.gpu, run.batch_size)
+        return
+    try:
+        train(args, spec, run, segments[args.segment])
+    except InductorError as error:
+        reason = next(iter(str(error).splitlines()), "")
+        raise ValueError(
+            f"the model can't be compiled ({reason}); install a C++ compiler, or set compile: "
+            "false under resources: train"
+        ) from None
+
+
+def train(args: argparse.Namespace, spec: dict[str, Any], run: Run, segment: Segment) -> None:
+    """Train one segment in this process, or this process' share of it."""
     paths = Paths(args.study_folder)
     tokens = read_tokens(args.tokens, read_json(args.meta)["dtype"])
     blocks = require_one_batch(len(tokens), run, f"corpus {run.corpus!r}")
     torch.set_num_threads(args.threads)
     processes, device = join(args.gpu)
-    processes.require_work(run.batch_size)
     _, tokenizer = load_tokenizer(args.tokenizer)
     architecture = Architecture.model_validate(spec["architecture"])
     model = new_model(architecture, tokenizer, run.block_size, run.seed).to(device)
@@ -218,9 +238,12 @@ def main() -> None:
             "checkpoints": checkpoints.entries,
         }
         write_json(paths.segment(args.name, segment.number, "manifest.json"), manifest)
-    else:
-        for _ in rows:  # the first process writes them
-            pass
+    else:  # the first process writes the rows, and says it when training can't go on
+        try:
+            for _ in rows:
+                pass
+        except TrainingError:
+            sys.exit(1)
     leave()
 
 

@@ -6,6 +6,7 @@ That also hides where an error of this program itself came from, so the environm
 `ONTOGENY_TRACEBACK=1` brings the traceback back. All other exceptions keep theirs.
 """
 
+import argparse
 import os
 import signal
 import sys
@@ -47,8 +48,20 @@ def run(main: Callable[[], None]) -> None:
 
 def _terminate(*_) -> None:
     """End at once, but through every `finally`: no file is left half-written."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
     print("stopped (SIGTERM); what was finished is kept", file=sys.stderr)
     sys.exit(TERMINATED)
+
+
+def whole_number(least: int) -> Callable[[str], int]:
+    """A type of argument: a whole number of at least `least`."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least {least}")
+        return int(text)
+
+    return parse
 
 
 def one_line(error: Exception) -> str:

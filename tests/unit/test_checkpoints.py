@@ -86,8 +86,20 @@ def test_the_state_of_another_model_is_named(tmp_path):
         other = make_model(**config)
         with pytest.raises(ValueError, match=r"0000\.safetensors: is not a training state of this"):
             load_state(state, other, make_optimizer(other, Optimizer()))
-    with pytest.raises(ValueError, match=r"model\.safetensors: is not a training state of this"):
-        load_state(save(model, tmp_path), model, make_optimizer(model, Optimizer()))
+    optimizer = make_optimizer(model, Optimizer())
+    with pytest.raises(ValueError, match=r"model\.safetensors: is no training state, or one of an"):
+        load_state(save(model, tmp_path), model, optimizer)
+    for info in ('{"step": 0, "checkpoint_sha256": ""}', "{"):  # an earlier form; cut short
+        save_file(named_weights(model), state, metadata={"info": info})
+        with pytest.raises(ValueError, match=r"0000\.safetensors: is no training state, or one of"):
+            load_state(state, model, optimizer)
+
+
+def test_a_state_without_moments_is_named(tmp_path):
+    model, state = make_model(), tmp_path / "0000.safetensors"
+    save_state(state, model, make_optimizer(model, Optimizer()), StateInfo(3, "hash", 7))
+    with pytest.raises(ValueError, match=r"is not a training state of this model \('optimizer'"):
+        load_state(state, model, make_optimizer(model, Optimizer()))
 
 
 def test_weights_of_another_model_are_named(tmp_path):

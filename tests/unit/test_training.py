@@ -272,8 +272,8 @@ def test_a_loss_above_the_bound_stops_the_run():
     run = make_run(steps=8, optimizer={"lr": 100.0, "warmup_share": 0})
     model, saved = make_model(), []
     message = (
-        r"^step 2 \(128 tokens\): loss [0-9.]+ is above 7.82 \(max_loss of the run\) at learning "
-        r"rate 87.5; lower optimizer.lr, .* up to step 0 is kept$"
+        r"^step 2 \(128 tokens\): loss [0-9.e+]+ is above 7.824 \(max_loss of the run\) at "
+        r"learning rate 87.5; lower optimizer.lr, .* up to step 0 is kept$"
     )
     with pytest.raises(TrainingError, match=message):
         train(

@@ -198,30 +198,52 @@ def test_two_processes_give_the_result_of_one(make_run, batch_size, more):
 def test_each_process_needs_a_sequence(make_run):
     run = make_run(batch_size=1)
     assert run.train(0, "--processes", 2) == 1
-    assert "error: a batch of 1 sequences can't be shared by 2 processes; ask for fewer GPUs" in (
-        run.errors.read_text()
+    assert run.errors.read_text() == (
+        "error: a batch of 1 sequences can't be shared by 2 processes; ask for fewer GPUs or raise "
+        "batch_size\n"
     )
-    assert "Traceback" not in run.errors.read_text()
     assert run.files() == {}
 
 
-def test_sigterm_ends_all_processes(make_run):
+def test_what_stops_all_processes_is_said_once(make_run):
+    run = make_run(max_loss=1e-9)
+    assert run.train(0, "--processes", 2) == 1
+    first, last = run.errors.read_text().splitlines()
+    assert first.endswith("on cpu, 2 processes")
+    assert last.startswith("error: step 1 (256 tokens): loss 5.99 ")
+    assert "is above 1e-09 (max_loss of the run)" in last
+
+
+def alive(folder):
+    """Processes that have a folder's name in their command."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if folder.encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_no_process_outlives_the_one_that_was_started(make_run, number):
     run = make_run(steps=10**6)
     command = [sys.executable, str(TRAIN), *run.arguments(0, "--processes", 2)]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with open(run.errors, "w") as errors:
         process = subprocess.Popen(command, stderr=errors, env=environment, start_new_session=True)
     wait_for(run.paths.checkpoint("run", 5, "config.json"), process)
-    process.terminate()
-    try:
-        assert process.wait(PATIENCE) == 128 + signal.SIGTERM, run.errors.read_text()
-        with pytest.raises(ProcessLookupError):
-            os.killpg(process.pid, 0)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+    process.send_signal(number)
+    code = process.wait(PATIENCE)
+    deadline = time.monotonic() + 10
+    while (left := alive(run.paths.root)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for worker in left:
+        os.kill(worker, signal.SIGKILL)
+    assert not left
+    assert code == (128 + number if number == signal.SIGTERM else -number), run.errors.read_text()
     assert "Traceback" not in run.errors.read_text()
-    assert not [name for name in run.files() if name.endswith(".tmp")]
+    if number == signal.SIGTERM:
+        assert not [name for name in run.files() if name.endswith(".tmp")]
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
@@ -237,6 +259,31 @@ def test_a_compiled_model_learns_the_same_and_is_compiled_once(make_run):
     assert kernels[0]
     assert kernels[1] == kernels[0]
     assert torch.allclose(plain.logits(6), compiled.logits(6), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("segment", "more", "message"),
+    [
+        (0, ["--compile", "yes"], "the model can't be compiled (InvalidCxxCompiler"),
+        (9, [], "--segment 9: the run has 2, from 0"),
+    ],
+)
+def test_what_can_not_be_trained_is_one_line(make_run, monkeypatch, segment, more, message):
+    monkeypatch.setenv("CXX", "/nowhere/g++")
+    command = [sys.executable, str(TRAIN), *make_run().arguments(segment, *more)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"error: {message}")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_later_segment_needs_a_state(make_run):
+    run = make_run()
+    given = run.arguments(1)
+    place = given.index("--state")
+    run.arguments = lambda segment: given[:place] + given[place + 2 :]
+    assert run.train(1) == 1
+    assert run.last_line() == "error: segment 1 begins from a state; name it with --state"
 
 
 def test_the_state_keeps_the_micro_batch_and_the_hash(make_run):

@@ -8,6 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 
+MOST_CHECKPOINTS = 1_000_000
+
+
 @dataclass(frozen=True)
 class Segment:
     """Consecutive checkpoints of a run that one job trains and one job scores.
@@ -44,8 +47,16 @@ def checkpoint_steps(
     The union of: each multiple of `every_steps`; each multiple of the whole steps in
     `every_tokens` (at least one step); the powers of two (`log2`: true, or the largest step that
     they reach); `per_octave` points between each power of two and the next, rounded to whole
-    steps; the steps `at`; and, unless `ends` is false, step 0 and the last step.
+    steps; the steps `at`; and, unless `ends` is false, step 0 and the last step. Raises ValueError
+    for more than a million.
     """
+    strides = [every_steps, every_tokens and max(1, every_tokens // tokens_per_step)]
+    count = sum(last_step // stride for stride in strides if stride)
+    if count > MOST_CHECKPOINTS:
+        raise ValueError(
+            f"checkpoints: a run of {last_step:,} steps would have {count:,} of them; keep fewer, "
+            "or give the length in steps, not in tokens"
+        )
     steps = {0, last_step} if ends else set()
     if every_steps:
         steps.update(range(every_steps, last_step + 1, every_steps))

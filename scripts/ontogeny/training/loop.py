@@ -210,6 +210,6 @@ def _require_sound(rows: list[Step], max_loss: float, segment: "Segment") -> Non
             raise TrainingError(f"{where}: loss {row.loss}, gradient norm {row.grad_norm} {advice}")
         if row.loss > max_loss:
             raise TrainingError(
-                f"{where}: loss {row.loss:.2f} is above {max_loss:.2f} (max_loss of the run) "
+                f"{where}: loss {row.loss:.4g} is above {max_loss:.4g} (max_loss of the run) "
                 f"{advice}"
             )

@@ -4,7 +4,10 @@ Each process takes its part of the sequences of a step, in order, and gradients 
 that a run has the same order and the same result, up to rounding, whatever the number of processes.
 """
 
+import ctypes
+import logging
 import os
+import signal
 import sys
 from dataclasses import dataclass
 
@@ -50,23 +53,24 @@ class Processes:
         """The objective, its gradients averaged over the processes."""
         return DistributedDataParallel(objective) if self.count > 1 else objective
 
-    def require_work(self, batch_size: int) -> None:
-        """Raise ValueError where a step has too few sequences for each process to get one."""
-        if batch_size < self.count:
-            raise ValueError(
-                f"a batch of {batch_size} sequences can't be shared by {self.count} processes; "
-                "ask for fewer GPUs or raise batch_size"
-            )
 
+def launch(count: int, gpus: int, batch_size: int) -> None:
+    """Run this program again as `count` processes under torchrun, and exit as they do.
 
-def launch(count: int, gpus: int) -> None:
-    """Run this program again as `count` processes under torchrun, and exit as they do."""
+    Raises ValueError where a step has too few sequences for each process to get one.
+    """
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+    if batch_size < count:
+        raise ValueError(
+            f"a batch of {batch_size} sequences can't be shared by {count} processes; ask for "
+            "fewer GPUs or raise batch_size"
+        )
     if gpus:
         lease_gpus(gpus)
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # workers say more
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -90,6 +94,7 @@ def join(gpus: int) -> tuple[Processes, torch.device]:
     """Which of the processes this is, and the device that it works on; alone without torchrun."""
     if "LOCAL_RANK" not in os.environ:
         return Processes(), choose_device(gpus)
+    _end_with_parent()
     device = choose_device(gpus, int(os.environ["LOCAL_RANK"]))
     if device.type == "cuda":
         torch.cuda.set_device(device)
@@ -98,6 +103,14 @@ def join(gpus: int) -> tuple[Processes, torch.device]:
         device_id=device if device.type == "cuda" else None,
     )
     return Processes(distributed.get_rank(), distributed.get_world_size()), device
+
+
+def _end_with_parent() -> None:
+    """Ask the system to kill this process when the one that launched it ends, however it does: it
+    must not go on beside a job that was started in its place."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1  # PR_SET_PDEATHSIG in <linux/prctl.h>
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
 def leave() -> None:

@@ -49,7 +49,7 @@ def load_state(path: Path, model: PreTrainedModel, optimizer: torch.optim.Optimi
     parameters = dict(model.named_parameters())
     try:
         with safe_open(path, framework="pt") as file:
-            info = StateInfo(**json.loads(file.metadata()["info"]))
+            info = _read_info(file.metadata(), path)
             entries = set(file.keys())
             for name, tensor in named_weights(model).items():
                 if f"model.{name}" not in entries:
@@ -60,12 +60,24 @@ def load_state(path: Path, model: PreTrainedModel, optimizer: torch.optim.Optimi
                     _, moment, name = entry.split(".", 2)
                     value = file.get_tensor(entry).to(device)
                     optimizer.state[parameters[name]][moment] = value
+            if info.step and not optimizer.state:
+                raise KeyError("optimizer")
     except (OSError, SafetensorError) as error:
         raise ValueError(
             f"{path}: is missing, damaged or cut short ({error}); remove it to make it again"
         ) from None
-    except (KeyError, TypeError, RuntimeError) as error:
+    except (KeyError, RuntimeError) as error:
         raise ValueError(
             f"{path}: is not a training state of this model ({error}); remove it to make it again"
         ) from None
     return info
+
+
+def _read_info(metadata: dict[str, str] | None, path: Path) -> StateInfo:
+    try:
+        return StateInfo(**json.loads(metadata["info"]))
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(
+            f"{path}: is no training state, or one of another version of ontogeny; remove it to "
+            "make it again"
+        ) from None
