@@ -35,7 +35,7 @@ for rule_name, runs, segment in segment_rules("fetch", FETCHED):
         message:
             f"Fetch {{wildcards.run}} to step {segment.end}"
         shell:
-            "python {params.script:q} --name {wildcards.run} --model {params.model:q}"
+            "python {params.script:q} --name {wildcards.run} --model={params.model:q}"
             " --segment {params.segment} --revisions {params.revisions:q}"
             " --study-folder {params.folder} 2>&1 | tee {log}"
 

@@ -3,7 +3,6 @@ a folder that is removed again, checked against the list's sha256, and written i
 checkpoint that was trained here."""
 
 import argparse
-import json
 import platform
 import shutil
 import time
@@ -21,7 +20,7 @@ from ontogeny.paths import Paths
 from ontogeny.progress import Progress
 from ontogeny.published.fetch import download, load_in_fp32
 from ontogeny.published.hub import connect
-from ontogeny.published.revisions import Revision
+from ontogeny.published.revisions import revisions_from
 from ontogeny.study.schedule import checkpoint_name
 from ontogeny.training.model import check_causal, save_checkpoint
 
@@ -41,7 +40,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     args = arguments()
     torch.set_num_threads(1)
-    rows = [Revision(**row) for row in json.loads(args.revisions)]
+    rows = revisions_from(args.revisions)
     paths = Paths(args.study_folder)
     manifest = Path(paths.segment(args.name, args.segment, "manifest.json"))
     downloads = manifest.with_name(f".{args.segment:04d}.downloads")  # on the results' own disk

@@ -41,7 +41,7 @@ def matching_files(patterns: list[str]) -> list[str]:
     """Files that match glob patterns of a study, each once, sorted by name.
 
     A pattern that is the name of a file stands for that file. Raises ValueError for one that
-    matches nothing.
+    matches nothing, or a name that Snakemake would read as a wildcard.
     """
     found: set[str] = set()
     for pattern in patterns:
@@ -54,6 +54,8 @@ def matching_files(patterns: list[str]) -> list[str]:
         if not matches:
             raise ValueError(f"no file matches {pattern!r} (looked in {PROJECT})")
         found.update(matches)
+    if braced := sorted(path for path in found if "{" in path or "}" in path):
+        raise ValueError(f"{braced[0]}: Snakemake can't use a path with {{ or }}; rename it")
     return sorted(found)
 
 

@@ -196,6 +196,21 @@ def test_a_dataset_that_cannot_be_fetched_points_to_local_copies(monkeypatch):
         list(sources.training_documents(spec))
 
 
+def test_a_dataset_is_asked_for_with_the_token_of_the_environment_alone(monkeypatch):
+    asked = []
+
+    def load(*_, token, **__):
+        asked.append(token)
+        return datasets.Dataset.from_dict({"text": ["a"]})
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    for token in ("", "hf_one"):
+        monkeypatch.setenv("HF_TOKEN", token)
+        spec = HubCorpus(source="hub", dataset="somebody/something")
+        assert list(sources.training_documents(spec)) == ["a"]
+    assert asked == [False, "hf_one"]
+
+
 # ---------------------------------------------------------------------------- splits
 
 

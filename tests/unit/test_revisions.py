@@ -1,6 +1,7 @@
 """The list of a published model's checkpoints: how it is made from a repository, and read."""
 
 import hashlib
+import json
 import math
 from dataclasses import asdict
 
@@ -17,7 +18,7 @@ from ontogeny.published.listing import (
     twins,
     weight_files,
 )
-from ontogeny.published.revisions import Revision, read_revisions, sampled
+from ontogeny.published.revisions import Revision, read_revisions, revisions_from, sampled
 
 REPO = "someone/model"
 
@@ -107,7 +108,12 @@ def test_a_list_that_is_written_is_read_in_the_order_of_the_steps(tmp_path):
     [
         ([row(1), row(1, sha256="f" * 64)], "step 1 stands twice"),
         ([row(1), row(2, sha256=row(1).sha256)], "'step1' and 'step2' hold the same weights"),
-        ([row(1, tokens="many")], "line 2: tokens is 'many', should be a whole number"),
+        ([row(1, tokens="many")], "line 2: tokens is 'many', should be a number"),
+        ([row(1, tokens=1.5)], "line 2: tokens is '1.5', should be a whole number"),
+        ([row(10**16)], "line 2: step is '10{16}', should be at most 1,000,000,000,000,0"),
+        ([row(1), row(2, tokens=10**16)], "line 3: tokens is '10{16}', should be at most 1,000,0"),
+        ([row(3), row(2, tokens=6)], "'step3' has 6 tokens at step 3, but 'step2' has 6 at step 2"),
+        ([row(1, commit="c" * 200_000)], "line 2: field larger than field limit"),
         ([row(1), row(2, commit="")], "line 3: commit is empty"),
     ],
 )
@@ -116,6 +122,37 @@ def test_a_bad_list_is_refused(tmp_path, rows, complaint):
     with pytest.raises(ValueError, match=complaint) as refused:
         read_revisions(path)
     assert str(path) in str(refused.value)
+
+
+def test_a_list_is_read_as_any_other_csv(tmp_path):
+    path = write(tmp_path / "list.csv", [row(1)])
+    text = path.read_text()
+    path.write_text(text, encoding="utf-8-sig")
+    assert read_revisions(path) == [row(1)]
+    for content, complaint in (
+        (text.replace("commit", "step"), "no column 'commit'"),
+        (text.replace("\n", ",x\n").replace("sha256,x", "sha256,step"), "two columns 'step'"),
+        (text.replace("step1", '"step1'), "line 2: "),
+        ("", "no column 'revision'"),
+    ):
+        path.write_text(content)
+        with pytest.raises(ValueError, match=complaint) as refused:
+            read_revisions(path)
+        assert str(path) in str(refused.value)
+    with pytest.raises(ValueError, match=r"\.csv: there is no such file; make it with: python"):
+        read_revisions(tmp_path / "absent.csv")
+    with pytest.raises(ValueError, match="Is a directory"):
+        read_revisions(tmp_path)
+
+
+def test_lines_of_a_list_come_to_the_script_as_json():
+    good = vars(row(1))
+    assert revisions_from(json.dumps([good])) == [row(1)]
+    for bad in ([], {}, [1], None, [{**good, "size": 1}], [{"step": 1}]):
+        with pytest.raises(ValueError, match=r"should be a JSON list of objects with revision, st"):
+            revisions_from(json.dumps(bad))
+    with pytest.raises(ValueError, match="revisions are 'x', should be"):
+        revisions_from("x")
 
 
 @pytest.mark.parametrize("count", [2, 3, 5, 17, 39, 40, 100, None])
@@ -240,3 +277,34 @@ def test_a_refusal_is_not_tried_again_and_does_not_tell_the_token(hub, monkeypat
     with pytest.raises(ValueError) as refused:  # a header that the client itself refuses to send
         list_revisions(HfApi(endpoint=hub.url, token="hf_wrong\n"), REPO, 1)
     assert "hf_wrong" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "token", ["hf_one\nhf_two", "hf_one hf_two", "hf_öne", "'hf_one'", "hf\\x"]
+)
+def test_a_token_that_is_none_is_refused_and_not_told(monkeypatch, token):
+    monkeypatch.setenv("HF_TOKEN", token)
+    with pytest.raises(
+        ValueError, match="HF_TOKEN holds a space, a line break or a char"
+    ) as refused:
+        asking.connect()
+    assert "hf" not in str(refused.value)
+
+
+def test_only_the_token_of_the_environment_is_used(monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", " hf_one\n")
+    assert asking.connect(writes=True).token == "hf_one"
+    monkeypatch.setenv("HF_TOKEN", "")
+    assert asking.connect().token is False  # which forbids one that a login left
+
+
+@pytest.mark.parametrize("token", ["hf_one\nhf_two", "hf_öne"])
+def test_a_token_that_a_client_quotes_is_struck_out(hub, monkeypatch, token):
+    """As httpx does: Illegal header value b'Bearer hf_one\\nhf_two'."""
+    monkeypatch.setenv("HF_TOKEN", token)
+
+    def call():
+        raise ValueError(f"Illegal header value {f'Bearer {token}'.encode()}, {token!r}")
+
+    with pytest.raises(ValueError, match=r"b'Bearer \*\*\*', '\*\*\*'"):
+        asking.ask(HfApi(endpoint=hub.url, token=False), "it", call)

@@ -110,6 +110,12 @@ def test_a_name_without_a_step_is_refused():
         step_of("step-9/m_final.csv")
 
 
+def test_a_step_that_no_training_reaches_is_refused():
+    assert step_of(f"m_step-{10**15}.csv") == 10**15
+    with pytest.raises(ValueError, match=r"m_step-1000000000000001\.csv: its name tells step 1000"):
+        step_of(f"m_step-{10**15 + 1}.csv")
+
+
 def test_files_are_ordered_by_the_number_of_the_step():
     steps = [9996, 992, 12, 108, 1008]
     assert list(by_step(f"m_step-{step}.csv" for step in steps)) == [12, 108, 992, 1008, 9996]
@@ -192,6 +198,12 @@ def test_numbers_as_other_programs_write_them(tmp_path):
         (set_in(1, alpha_logprob="-2x"), "FILE, line 3: alpha_logprob is '-2x', should be a n"),
         (set_in(1, nonalpha_logprob="-inf"), "FILE, line 3: nonalpha_logprob is '-inf', should"),
         (set_in(1, preference="nan"), "FILE, line 3: preference is 'nan', should be a number"),
+        (
+            set_in(0, alpha_logprob=20.5, preference=41.75),
+            "FILE, line 2: alpha_logprob is 20.5; a log-probability is at most 0 (are these surpr",
+        ),
+        (set_in(1, nonalpha_logprob="2e-6"), "FILE, line 3: nonalpha_logprob is 2e-6; a log-prob"),
+        (set_in(0, tokens="1e16"), "FILE: tokens is '1e16', should be at most 1,000,000,000,000,0"),
         (set_in(1, alpha_logprob=""), "FILE, line 3: alpha_logprob is '', should be a number"),
         (set_in(3, preference=2.25), "FILE, line 5: preference of 'cats and Dogs' is 2.25, but al"),
         (set_in(1, binom="tea and toast"), "FILE, line 3: binom 'tea and toast' is not among the"),
@@ -221,6 +233,16 @@ def test_tokens_must_be_known_and_agree(refused):
     assert "no column 'tokens'; give `tokens_per_step`" in refused(lambda rows: None, BARE)
     message = refused(lambda rows: None, tokens_per_step=99)
     assert "tokens is 1200, but step 12 x tokens_per_step 99 is 1188" in message
+    message = refused(lambda rows: None, BARE, tokens_per_step=10**15)
+    assert (
+        "step 12 x tokens_per_step 1000000000000000 is more than 1,000,000,000,000,000" in message
+    )
+
+
+def test_a_certain_string_may_be_rounded_above_0(tmp_path):
+    rows = published_rows()
+    rows[0] |= {"alpha_logprob": "9e-07", "nonalpha_logprob": "0", "preference": "9e-07"}
+    assert read(write(tmp_path / "m_step-12.csv", rows))[0]["alpha_logprob"] == 9e-7
 
 
 def test_files_that_are_cut_or_empty_are_named(tmp_path):
@@ -274,6 +296,13 @@ def test_names_and_headers_are_checked_before_anything_starts(tmp_path):
     write(tmp_path / "m_step-24.csv", published_rows(24), "prompt,binom")
     with pytest.raises(StudyError, match=r"runs\.one: .*step-24\.csv: column 'alpha_logprob', 'n"):
         check_inputs(loaded)
+    (tmp_path / "m_step-24.csv").rename(tmp_path / "m_step-24.csv.gz")
+    study["runs"]["one"]["files"] = [str(tmp_path / "*step*.csv*")]
+    with pytest.raises(StudyError, match=r"m_step-24\.csv\.gz: it is compressed; .*with: gunzip /"):
+        check_inputs(load_study(study))
+    (tmp_path / "m_step-24.csv.gz").rename(tmp_path / "{m}_step-24.csv")
+    with pytest.raises(StudyError, match=r"runs\.one: .*/\{m\}_step-24\.csv: Snakemake can't use"):
+        check_inputs(load_study(study))
 
 
 # ---------------------------------------------------------------------------- precision

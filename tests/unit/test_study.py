@@ -3,6 +3,7 @@ import itertools
 
 import pytest
 import yaml
+from huggingface_hub.utils import validate_repo_id
 from pydantic import ValidationError
 
 from ontogeny.paths import PROJECT
@@ -15,6 +16,7 @@ from ontogeny.study.schedule import (
     segments,
     total_steps,
 )
+from ontogeny.study.section import repo_name
 
 STUDY = yaml.safe_load("""
 study: small
@@ -51,6 +53,9 @@ def changed(*changes, base=STUDY):
 
 def with_grid(*changes, runs=None):
     return {**STUDY, "grid": [changed(*changes, base=GRID)], "runs": runs or {}}
+
+
+HUB = {"source": "hub", "model": "owner/name", "revisions": "list.csv", "tokenizer": "bpe"}
 
 
 def make_run(**keys):
@@ -145,6 +150,12 @@ def test_segments_partition_a_schedule(steps, size):
 )
 def test_a_published_list_may_begin_anywhere(steps, parts):
     assert [part.checkpoints for part in segments(steps, 2)] == parts
+
+
+def test_a_length_in_tokens_where_steps_belong_is_told():
+    for keys in ({"every_steps": 12}, {"every_tokens": 24}):
+        with pytest.raises(ValueError, match="3,000,000,000 steps would have 250,000,000 of them"):
+            checkpoint_steps(3 * 10**9, 2, **keys)
 
 
 def test_names_of_checkpoints_sort_as_their_steps_do():
@@ -273,6 +284,14 @@ MISTAKES = {
         "architectures.opt-s: `vocab_size` comes from the run's tokenizer; remove it here",
     ),
     "no runs": ([("runs", {})], "runs: the study has no model to look at"),
+    "a published run's model": (
+        [("runs.two", {**HUB, "model": "owner/a--b"})],
+        "runs.two.model: 'owner/a--b' is no name of a repository on the Hub: owner/name, up to",
+    ),
+    "a repository's name": (
+        [("runs", {"one-": STUDY["runs"]["one"]}), ("publish", {"repo": "owner/{study}.{run}"})],
+        "publish.repo: 'owner/small.one-' is no name of a repository on the Hub: owner/name, up",
+    ),
     "runs as a list": ([("runs", ["one"])], "runs: found ['one'], should be a mapping"),
 }
 
@@ -297,6 +316,10 @@ GRID_MISTAKES = {
     "unknown part": ([("name", "{size}")], "grid[0].name: '{size}' may only use {architecture}"),
     "key of the lists": ([("run.seed", 1)], "grid[0].run.seed: comes from the grid's lists"),
     "bad key": ([("run.block_size", -1)], "grid[0].run.block_size: found -1"),
+    "from elsewhere": (
+        [("run", {**HUB, "source": "scores"})],
+        "grid[0].run.source: a run of the grid is trained; put one from elsewhere under `runs`",
+    ),
     "bad corpus": (
         [("corpora", ["c3"])],
         "runs.opt-m-c3: corpus 'c3' is not defined; there is: babylm100, c4",
@@ -309,6 +332,32 @@ def test_a_mistake_in_a_grid(changes, message):
     with pytest.raises(StudyError) as caught:
         load_study(with_grid(*changes))
     assert message in str(caught.value)
+
+
+def test_a_run_of_a_grid_can_not_come_from_elsewhere():
+    with pytest.raises(StudyError) as caught:
+        load_study(with_grid(runs={"opt-s-c4": HUB}))
+    assert caught.value.problems == [
+        "runs.opt-s-c4: a run of the grid is trained; give this run another name"
+    ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("name", "a/b/c", "a/", "/b", "a/b c", "a/b\n", "a/é", "a/-b", "a/b-", "a/.b", "a/b."),
+        *("-a/b", "a-/b", "a/b--c", "a/b..c", "a--b/c", "a/b.git", "a/" + 95 * "b"),
+    ],
+)
+def test_a_name_that_the_hub_refuses_is_refused_at_once(name):
+    with pytest.raises(ValueError, match="is no name of a repository"):
+        repo_name(name)
+
+
+@pytest.mark.parametrize("name", ["a/b", "A-1_b.c/x.git-y", "a/_b_", "a/" + 94 * "b"])
+def test_a_name_that_the_hub_takes(name):
+    validate_repo_id(name)
+    assert repo_name(name) == name
 
 
 def test_a_learning_rate_that_yaml_reads_as_text():

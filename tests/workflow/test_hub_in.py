@@ -52,7 +52,7 @@ def api(hub, monkeypatch):
 def online(hub, project, tmp_path, monkeypatch):
     """The project, with Snakemake using the test's Hub."""
     names = type(project).call.__globals__  # of the conftest that all tests share
-    online = {**names["environment"](), **environment_of(hub, tmp_path / "home")}
+    online = {**names["environment"](), **environment_of(hub, logged_in(tmp_path / "home"))}
     monkeypatch.setitem(names, "environment", lambda: online)
     return project
 
@@ -64,7 +64,7 @@ def script(hub, tmp_path):
     def script(name, *args, code=0):
         done = subprocess.run(
             [sys.executable, Path(__file__).parents[2] / "scripts" / name, *map(str, args)],
-            env={**os.environ, **environment_of(hub, tmp_path / "home")},
+            env={**os.environ, **environment_of(hub, logged_in(tmp_path / "home"))},
             capture_output=True,
             text=True,
         )
@@ -73,6 +73,13 @@ def script(hub, tmp_path):
         return done.stderr
 
     return script
+
+
+def logged_in(home):
+    """The client's folder as a login leaves it: its token must never be sent."""
+    home.mkdir(exist_ok=True)
+    (home / "token").write_text("hf_ofALogin")
+    return home
 
 
 def files_of(finished, step):
@@ -119,6 +126,8 @@ def test_a_published_run_is_scored_as_the_trained_one(online, finished, hub, tin
         assert (row["revision"], row["commit"]) == (revision.revision, revision.commit)
         assert row["tokens"] == PER_STEP * row["step"]
 
+    assert hub.authorizations == {None}
+
     # The weights are gone, and nothing misses them.
     run = online.results / "runs" / "again"
     assert [*run.rglob("*.safetensors"), *run.rglob(".*")] == []
@@ -138,6 +147,17 @@ def test_a_published_run_is_scored_as_the_trained_one(online, finished, hub, tin
     assert online.dry_run("scores").counts == {"fetch_1": 1, "score_1": 1, "scores": 1}
     listed.write_text(text)
     assert online.dry_run("scores").counts == {}
+
+
+def test_a_model_that_is_scored_from_the_hub_is_asked_for_without_a_login(
+    hub, finished, script, tmp_path
+):
+    questions = tmp_path / "questions.csv"
+    questions.write_text("prompt,answer\nThe dog and the, cat\n")
+    tokenizer = finished.results / "tokenizers" / "bpe"
+    args = ("--model", REPO, "--revision", "step50", "--tokenizer", tokenizer)
+    script("score.py", *args, "--probe", questions, "--output", tmp_path / "scores.csv")
+    assert hub.authorizations == {None}
 
 
 def test_a_sample_is_all_that_is_fetched(elsewhere, tiny, api):

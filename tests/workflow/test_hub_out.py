@@ -14,6 +14,7 @@ from huggingface_hub import HfApi
 
 from ontogeny.files import read_json, sha256
 from ontogeny.published import hub as asking
+from ontogeny.published.card import shown_section
 from ontogeny.published.publish import Step, check_local, publish
 
 pytestmark = pytest.mark.workflow
@@ -226,6 +227,42 @@ def test_a_repository_of_another_model_is_left_alone(hub, api, run):
     assert hub.repos[REPO].branches == {"main": commit}
     assert hub.repos[REPO].tags == {}
     assert hub.uploaded == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("model-00001-of-00002.safetensors", "pytorch_model.bin", "model.safetensors.index.json"),
+        *("quantised/q4.gguf", "tf_model.h5", "flax_model.msgpack", "README.md", "config.json"),
+        "tokenizer.json",
+    ],
+)
+def test_a_repository_with_another_form_of_model_is_left_alone(hub, api, run, name):
+    steps, on_main = run
+    on_main = {**on_main, "README.md": on_main["losses.csv"]}
+    commit = hub.add(REPO, {".gitattributes": b"", name: b"of somebody else"})
+    with pytest.raises(ValueError, match=f"main holds {name}, which is not of this run; publish"):
+        publish(api, REPO, False, steps, on_main)
+    assert hub.repos[REPO].branches == {"main": commit}
+    assert (hub.repos[REPO].tags, hub.uploaded) == ({}, [])
+
+
+def test_the_card_shows_no_folder_of_this_machine():
+    shown = {
+        "/home/me/data": "data",
+        "../data": "data",
+        "../../me/data": "data",
+        "own/../../me/data": "data",
+        "~/data": "data",
+        "scripts": "scripts",
+        "owner/name": "owner/name",
+        "gpt2": "gpt2",
+    }
+    for given, name in shown.items():
+        for key in ("path", "dataset"):
+            assert shown_section({key: given, "split": "a"}) == {key: name, "split": "a"}
+    files = {"files": ["../../me/*.txt"], "validation_files": ["/home/me/b.txt"]}
+    assert shown_section(files) == {"files": ["*.txt"], "validation_files": ["b.txt"]}
 
 
 def test_what_the_server_lost_is_named(hub, api, run):

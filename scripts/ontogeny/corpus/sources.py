@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ontogeny.published.token import hub_token
 from ontogeny.study.models import Corpus, FilesCorpus, HubCorpus, ToyCorpus
 
 TOY_FOLDER = Path(__file__).resolve().parents[3] / "data" / "toy"
@@ -256,6 +257,7 @@ def _load_split(spec: HubCorpus, split: str) -> Any:
     import datasets  # slow to import, and only needed here
 
     folder = Path(spec.dataset)
+    token = False if folder.is_dir() else hub_token()
     saved = any((folder / name).is_file() for name in ("dataset_dict.json", "dataset_info.json"))
     try:
         if saved:
@@ -269,6 +271,7 @@ def _load_split(spec: HubCorpus, split: str) -> Any:
             spec.name,
             split=split,
             revision=spec.revision,
+            token=token,
             streaming=spec.streaming,
         )
     except Exception as error:  # of many kinds: the client's, the network's, the builder's

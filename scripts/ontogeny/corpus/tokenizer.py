@@ -32,6 +32,7 @@ from tokenizers import (
 
 from ontogeny.files import read_json, replacing
 from ontogeny.progress import Progress, say
+from ontogeny.published.token import hub_token
 from ontogeny.study.models import BpeTokenizer, CharacterTokenizer, PretrainedTokenizer
 
 SPECIALS = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
@@ -192,10 +193,12 @@ def _fetch(spec: PretrainedTokenizer) -> dict[str, Path]:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
-    found = {}
+    found, token = {}, hub_token()
     for name in names:
         try:
-            found[name] = Path(hf_hub_download(spec.path, name, revision=spec.revision))
+            found[name] = Path(
+                hf_hub_download(spec.path, name, revision=spec.revision, token=token)
+            )
         except LocalEntryNotFoundError as error:  # a kind of EntryNotFoundError: no network
             raise ValueError(_not_fetched(spec, error)) from error
         except EntryNotFoundError:
@@ -229,9 +232,10 @@ def _named_specials(found: dict[str, Path]) -> dict[str, str]:
 def _convert(spec: PretrainedTokenizer) -> tuple[Tokenizer, dict[str, str]]:
     from transformers import AutoTokenizer
 
+    token = hub_token()
     try:
         loaded = AutoTokenizer.from_pretrained(
-            spec.path, revision=spec.revision, trust_remote_code=False
+            spec.path, revision=spec.revision, token=token, trust_remote_code=False
         )
     except Exception as error:
         raise ValueError(_not_fetched(spec, error)) from error

@@ -12,6 +12,7 @@ from ontogeny.scoring.stimuli.binomials import Binomial
 from ontogeny.scoring.stimuli.rows import number, read_rows
 
 LOGPROBS = ("alpha_logprob", "nonalpha_logprob")
+ROUNDING = 1e-6  # how far above 0 a log-probability may be
 Key = tuple[str, str]  # prompt, binom
 
 
@@ -23,8 +24,8 @@ def read_published(
     `binom` is spelled as in `items`: an item is found by its letters where only case differs.
     `preference` is alpha_logprob - nonalpha_logprob in float64, nats. Raises ValueError
     with the first row that is wrong: an item or prompt that is not of the probe, stands twice or is
-    missing, a number that is none, a label that is another than in the first row, and a preference
-    that is further from the difference than rounding can bring it.
+    missing, a number that is none, a log-probability above 0, a label that is another than in the
+    first row, and a preference that is further from the difference than rounding can bring it.
     """
     path = Path(file.path)
     rows, lines = _read(path, items, set(prompts))
@@ -90,6 +91,12 @@ def _read(
                     f"{binom!r} in prompt {row['prompt']!r} stands already on line {lines[key]}"
                 )
             scores = {name: number(row, name) for name in (*LOGPROBS, "preference") if name in row}
+            for name in LOGPROBS:
+                if scores[name] > ROUNDING:
+                    raise ValueError(
+                        f"{name} is {row[name]}; a log-probability is at most 0 (are these "
+                        "surprisals?)"
+                    )
         except ValueError as error:
             raise ValueError(f"{path}, line {line}: {error}") from None
         rows[key] = {**row, "binom": binom, **scores}

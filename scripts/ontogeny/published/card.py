@@ -112,13 +112,19 @@ intervals, are in the CSV files of this repository; sha256 and seed of each chec
 
 
 def shown_section(section: Mapping[str, Any]) -> dict[str, Any]:
-    """A section of the study without the folders of the machine: of paths only the names."""
+    """A section of the study without the folders of the machine: of paths only the names.
+
+    What stands for a path or for a name on the Hub is a path where it can't be such a name, or
+    where there is such a folder.
+    """
     shown = dict(section)
     for key in ("files", "validation_files"):
         if key in shown:
             shown[key] = [Path(file).name for file in shown[key]]
-    if Path(str(shown.get("path", ""))).is_absolute():
-        shown["path"] = Path(shown["path"]).name
+    for key in {"path", "dataset"} & shown.keys():
+        place = shown[key]
+        if place.startswith((".", "/", "~")) or place.count("/") > 1 or Path(place).is_dir():
+            shown[key] = Path(place).name
     return shown
 
 

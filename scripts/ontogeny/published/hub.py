@@ -24,10 +24,10 @@ from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import disable_progress_bars, logging
 
 from ontogeny.progress import say
+from ontogeny.published.token import TOKEN, hub_token
 
 PAUSES = (1.0, 4.0, 15.0)  # seconds before each further try
 BUSY = (408, 429)  # statuses below 500 that may pass
-TOKEN = "HF_TOKEN"
 
 Answer = TypeVar("Answer")
 disable_progress_bars()  # a log is no place for them
@@ -37,15 +37,15 @@ logging.set_verbosity_error()  # its warnings hold signed addresses
 def connect(writes: bool = False) -> HfApi:
     """A client that has the environment's token, or none.
 
-    Raises ValueError when it is to write and there is no token.
+    Raises ValueError when it is to write and there is no token, or when that is none.
     """
-    token = os.environ.get(TOKEN, "").strip()
+    token = hub_token()
     if writes and not token:
         raise ValueError(
             f"publishing needs a token: set {TOKEN} to one that may write "
             "(https://huggingface.co/settings/tokens)"
         )
-    return HfApi(token=token or False)
+    return HfApi(token=token)
 
 
 def ask(api: HfApi, what: str, call: Callable[..., Answer], *args: Any, **kwargs: Any) -> Answer:
@@ -140,4 +140,6 @@ def _explained(api: HfApi, error: BaseException) -> str:
 
 def _without_token(message: str) -> str:
     token = os.environ.get(TOKEN, "").strip()
-    return message.replace(token, "***") if token else message
+    for form in (token, repr(token)[1:-1], repr(token.encode())[2:-1]):  # as clients quote it
+        message = message.replace(form, "***") if form else message
+    return message

@@ -19,6 +19,7 @@ from ontogeny.published.hub import ask, is_same, stored_files
 
 MAIN = "main"
 WEIGHTS = "model.safetensors"
+WEIGHT_FORMS = (".safetensors", ".bin", ".index.json", ".gguf", ".h5", ".msgpack")
 
 Files = dict[str, Path]
 
@@ -54,12 +55,12 @@ def publish(
     """Upload checkpoints and what stands beside the last one on `main`; the record of it.
 
     Raises ValueError when the Hub can't be reached or refuses, when the repository holds other
-    weights under one of the tags or on `main`, and when something is missing or different after
-    all has been uploaded.
+    weights under one of the tags, or another model on `main`, and when something is missing or
+    different after all has been uploaded.
     """
     ask(api, repo, api.create_repo, repo, private=private, exist_ok=True)
     tags = _tags(api, repo)
-    _refuse_other_weights(api, repo, steps)
+    _refuse_other_models(api, repo, steps, on_main)
     for step in steps:
         what = f"{repo}, {step.tag}"
         if step.tag in tags:
@@ -116,14 +117,25 @@ def _stored(api: HfApi, repo: str, revision: str, what: str) -> dict[str, RepoSi
     return stored_files(api, repo, revision, what)
 
 
-def _refuse_other_weights(api: HfApi, repo: str, steps: list[Step]) -> None:
-    """A repository in which somebody keeps another model is left alone."""
-    stored = _stored(api, repo, MAIN, repo).get(WEIGHTS)
-    if stored is not None and not any(is_same(stored, None, step.sha256) for step in steps):
+def _refuse_other_models(api: HfApi, repo: str, steps: list[Step], on_main: Files) -> None:
+    """A repository in which somebody keeps another model, in whatever form, is left alone.
+
+    An upload of ours that was interrupted has weights of ours beside all else.
+    """
+    stored = _stored(api, repo, MAIN, repo)
+    weights = stored.pop(WEIGHTS, None)
+    if weights is not None and not any(is_same(weights, None, step.sha256) for step in steps):
         raise ValueError(
             f"{repo}: {MAIN} holds the weights of another model, or of this run before it was "
             "changed; publish to another repository, or delete that one"
         )
+    overwritten = steps[-1].files | on_main if weights is None else {}
+    for name in stored:
+        if name.endswith(WEIGHT_FORMS) or name in overwritten:
+            raise ValueError(
+                f"{repo}: {MAIN} holds {name}, which is not of this run; publish to another "
+                "repository, or delete that one"
+            )
 
 
 def _commit(api: HfApi, repo: str, message: str, files: Files, what: str) -> str:

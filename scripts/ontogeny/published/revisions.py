@@ -4,11 +4,14 @@ The list is a CSV that stands beside the study, so that a dry run needs no netwo
 fixed to commits and hashes. Standard library only: the Snakefile reads it.
 """
 
-import csv
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+
+from ontogeny.scoring.stimuli.rows import read_header, read_rows, whole_number
 
 COLUMNS = ("revision", "step", "tokens", "commit", "sha256")
 
@@ -28,28 +31,44 @@ def read_revisions(path: Path) -> list[Revision]:
     """The checkpoints of a list, in the order of their steps.
 
     Raises ValueError that names the file and line for a missing column, a number that is none, a
-    step that stands twice, and two steps with the same weights.
+    step that stands twice, two steps with the same weights, and tokens that do not grow with the
+    steps.
     """
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise ValueError(
-                    f"{path}: there is no column {missing[0]!r}; a list of revisions has the "
-                    f"columns {', '.join(COLUMNS)} (python scripts/list_revisions.py writes it)"
-                )
-            rows = [_revision(row, f"{path}, line {reader.line_num}") for row in reader]
-    except FileNotFoundError:
+    if not path.exists():
         raise ValueError(
             f"{path}: there is no such file; make it with: python scripts/list_revisions.py"
-        ) from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{path}: is not a CSV in UTF-8") from None
+        )
+    header = read_header(path)
+    if missing := [name for name in COLUMNS if name not in header]:
+        raise ValueError(
+            f"{path}: there is no column {missing[0]!r}; a list of revisions has the columns "
+            f"{', '.join(COLUMNS)} (python scripts/list_revisions.py writes it)"
+        )
+    rows = [_revision(row, f"{path}, line {line}: ") for line, row in read_rows(path)]
     if not rows:
         raise ValueError(f"{path}: lists no checkpoint")
     rows.sort(key=lambda row: row.step)
     _refuse_twins(path, rows)
+    for earlier, later in pairwise(rows):
+        if later.tokens <= earlier.tokens:
+            raise ValueError(
+                f"{path}: {later.revision!r} has {later.tokens} tokens at step {later.step}, but "
+                f"{earlier.revision!r} has {earlier.tokens} at step {earlier.step}; tokens must "
+                "grow with the steps (list_revisions.py has --tokens-per-step)"
+            )
+    return rows
+
+
+def revisions_from(text: str) -> list[Revision]:
+    """Checkpoints from JSON, as the script that fetches them gets them; raises ValueError."""
+    try:
+        rows = [Revision(**row) for row in json.loads(text)]
+    except (TypeError, ValueError):
+        rows = []
+    if not rows:
+        raise ValueError(
+            f"revisions are {text!r}, should be a JSON list of objects with {', '.join(COLUMNS)}"
+        )
     return rows
 
 
@@ -71,15 +90,11 @@ def sampled(rows: Sequence[Revision], count: int | None) -> list[Revision]:
     return [rows[j] for j in chosen]
 
 
-def _revision(row: dict[str, str | None], place: str) -> Revision:
-    if any(not row[name] for name in COLUMNS):
-        empty = next(name for name in COLUMNS if not row[name])
-        raise ValueError(f"{place}: {empty} is empty")
-    for name in ("step", "tokens"):
-        if not (row[name].isascii() and row[name].isdigit()):
-            raise ValueError(f"{place}: {name} is {row[name]!r}, should be a whole number")
-    values = {name: row[name] for name in COLUMNS}
-    return Revision(**{**values, "step": int(row["step"]), "tokens": int(row["tokens"])})
+def _revision(row: Mapping[str, str], place: str) -> Revision:
+    if empty := [name for name in COLUMNS if not row[name]]:
+        raise ValueError(f"{place}{empty[0]} is empty")
+    numbers = {name: whole_number(row, name, place) for name in ("step", "tokens")}
+    return Revision(**{**{name: row[name] for name in COLUMNS}, **numbers})
 
 
 def _refuse_twins(path: Path, rows: list[Revision]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from ontogeny.scoring.stimuli.rows import number, read_rows, require_columns
+from ontogeny.scoring.stimuli.rows import LARGEST, read_rows, require_columns, whole_number
 
 STEP = re.compile(r"step[-_]?(\d+)")
 REQUIRED = ("prompt", "binom", "alpha_logprob", "nonalpha_logprob")
@@ -27,14 +27,16 @@ class PublishedFile:
 def step_of(path: str) -> int:
     """The step in a file's name: the last `step-12`, `step_12` or `step12` in it.
 
-    Raises ValueError for a name without one.
+    Raises ValueError for a name without one, or with one above `LARGEST`.
     """
     found = STEP.findall(Path(path).name)
     if not found:
         raise ValueError(
             f"{path}: its name doesn't tell the step; expected e.g. 'model_step-1140.csv'"
         )
-    return int(found[-1])
+    if (step := int(found[-1])) > LARGEST:
+        raise ValueError(f"{path}: its name tells step {step}; a step is at most {LARGEST:,}")
+    return step
 
 
 def by_step(paths: Iterable[str]) -> dict[int, str]:
@@ -54,9 +56,9 @@ def by_step(paths: Iterable[str]) -> dict[int, str]:
 def published_files(paths: Iterable[str], tokens_per_step: int | None) -> list[PublishedFile]:
     """The files of a run in the order of their steps, as names, headers and first rows tell.
 
-    Raises ValueError that names the file where one is empty, lacks a column, tells another step
-    than its name, or does not tell the tokens; where files are of several models; and where
-    tokens do not grow with the steps.
+    Raises ValueError that names the file where one is compressed or empty, lacks a column, tells
+    another step than its name, or does not tell the tokens; where files are of several models; and
+    where tokens do not grow with the steps.
     """
     files = [_first_look(path, step, tokens_per_step) for step, path in by_step(paths).items()]
     for earlier, later in pairwise(files):
@@ -79,13 +81,18 @@ def tokens_of(row: Mapping[str, str], step: int, tokens_per_step: int | None, pl
     Raises ValueError, which begins with `place`, where the row's `step` is not `step`, where its
     `tokens` is not the product, and where neither is known.
     """
-    if "step" in row and (found := _whole(row, "step", place)) != step:
+    if "step" in row and (found := whole_number(row, "step", place)) != step:
         raise ValueError(
             f"{place}step is {found}, but the file's name says {step}; correct the column, or "
             "remove it and the column tokens"
         )
     product = None if tokens_per_step is None else step * tokens_per_step
-    tokens = product if "tokens" not in row else _whole(row, "tokens", place)
+    tokens = product if "tokens" not in row else whole_number(row, "tokens", place)
+    if product is not None and product > LARGEST:
+        raise ValueError(
+            f"{place}step {step} x tokens_per_step {tokens_per_step} is more than {LARGEST:,} "
+            "tokens; correct tokens_per_step"
+        )
     if tokens is None:
         raise ValueError(f"{place}there is no column 'tokens'; give `tokens_per_step` in the study")
     if product is not None and tokens != product:
@@ -97,15 +104,9 @@ def tokens_of(row: Mapping[str, str], step: int, tokens_per_step: int | None, pl
 
 
 def _first_look(path: str, step: int, tokens_per_step: int | None) -> PublishedFile:
+    if path.endswith(".gz"):
+        raise ValueError(f"{path}: it is compressed; unpack it first, with: gunzip {path}")
     line, row = next(read_rows(Path(path)), (0, {}))
     require_columns(Path(path), [(line, row)] if row else [], list(REQUIRED))
     tokens = tokens_of(row, step, tokens_per_step, f"{path}: ")
     return PublishedFile(path, step, tokens, row.get("model"), tuple(row))
-
-
-def _whole(row: Mapping[str, str], column: str, place: str) -> int:
-    """A whole number, also as other programs write it: 12.0, 1e+05."""
-    value = number(row, column, place)
-    if value < 0 or not value.is_integer():
-        raise ValueError(f"{place}{column} is {row[column]!r}, should be a whole number")
-    return int(value)

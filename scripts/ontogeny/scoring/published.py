@@ -19,6 +19,7 @@ from ontogeny.corpus.tokenizer import (
     take_pretrained,
 )
 from ontogeny.progress import say
+from ontogeny.published.token import hub_token
 from ontogeny.study.models import PretrainedTokenizer
 from ontogeny.training.model import check_causal, named_weights
 
@@ -32,10 +33,12 @@ def open_model(name: str, revision: str | None, device: torch.device) -> PreTrai
         raise ValueError(f"{name}: there is no such folder with a model's config.json")
     logging.disable_progress_bar()
     logging.set_verbosity_error()  # what matters is checked below
+    token = False if Path(name).is_dir() else hub_token()
     try:
         model, report = AutoModelForCausalLM.from_pretrained(
             name,
             revision=revision,
+            token=token,
             dtype=torch.float32,
             use_safetensors=True,
             trust_remote_code=False,

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from ontogeny.study.errors import StudyError, describe, nearest
 from ontogeny.study.models import Study, ToyCorpus
 from ontogeny.study.runs import Grid, HubRun, Run
+from ontogeny.study.section import repo_name
 
 
 def load_study(config: dict[str, Any]) -> Study:
@@ -56,6 +57,13 @@ def _expand(grid: list[Grid], named: dict[str, Any]) -> tuple[dict[str, Any], di
     runs: dict[str, Any] = {}
     origin: dict[str, str] = {}
     for position, family in enumerate(grid):
+        if _is_from_elsewhere(family.run):
+            raise StudyError(
+                [
+                    f"grid[{position}].run.source: a run of the grid is trained; put one from "
+                    "elsewhere under `runs`"
+                ]
+            )
         for choice in itertools.product(
             family.architectures, family.corpora, family.tokenizers, family.seeds
         ):
@@ -77,11 +85,19 @@ def _expand(grid: list[Grid], named: dict[str, Any]) -> tuple[dict[str, Any], di
         raise StudyError([f"runs: found {named!r}, should be a mapping from names to runs"])
     for name, keys in named.items():
         if name in runs and isinstance(keys, dict):
+            if _is_from_elsewhere(keys):
+                raise StudyError(
+                    [f"runs.{name}: a run of the grid is trained; give this run another name"]
+                )
             runs[name] = _merged(runs[name], keys)
             del origin[name]
         else:
             runs[name] = {"source": "train", **keys} if isinstance(keys, dict) else keys
     return runs, origin
+
+
+def _is_from_elsewhere(keys: dict[str, Any]) -> bool:
+    return keys.get("source") in ("hub", "scores")
 
 
 def _run_name(family: Grid, keys: dict[str, Any], position: int) -> str:
@@ -221,3 +237,9 @@ def _publish_problems(study: Study) -> Iterator[str]:
             f"publish.repo: {study.publish.repo!r} is one repository for {len(trained)} runs; put "
             "{run} into it"
         )
+    elif study.publish:
+        for name in trained:
+            try:
+                repo_name(study.publish.repo_of(study.study, name))
+            except ValueError as error:
+                yield f"publish.repo: {error}"

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, model_validator
 
 from ontogeny.study import schedule
-from ontogeny.study.section import Count, Name, Section, Seed, Share
+from ontogeny.study.section import Count, Name, Repo, Section, Seed, Share
 
 
 class Optimizer(Section):
@@ -124,7 +124,7 @@ class HubRun(Section):
     """The checkpoints of a published model, each a revision of a repository on the Hub."""
 
     source: Literal["hub"] = Field(description="`hub`")
-    model: str = Field(description="Repository (`owner/name`).")
+    model: Repo = Field(description="Repository (`owner/name`).")
     revisions: str = Field(
         description="CSV of its checkpoints, in the columns `revision,step,tokens,commit,sha256`; "
         "`python scripts/list_revisions.py` writes it. A line that is removed is a checkpoint "

@@ -7,7 +7,6 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-
 MOST_CHECKPOINTS = 1_000_000
 
 

@@ -1,11 +1,28 @@
 """What the sections of a study file have in common."""
 
+import re
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]*$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=100)]
+PART = r"\w(?:[\w.-]*\w)?"
+REPO = re.compile(rf"(?!.*(?:--|\.\.|\.git\Z))(?=.{{,96}}\Z){PART}/{PART}", re.ASCII)
+
+
+def repo_name(name: str) -> str:
+    """The name of a repository, if it is one that the Hub takes; raises ValueError if not."""
+    if not REPO.fullmatch(name):
+        raise ValueError(
+            f"{name!r} is no name of a repository on the Hub: owner/name, up to 96 characters, "
+            "with letters, digits, '_', and between these '-' and '.'; no '--', no '..', no '.git' "
+            "at the end"
+        )
+    return name
+
+
+Repo = Annotated[str, AfterValidator(repo_name)]
 Count = Annotated[int, Field(gt=0, le=10**15)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 MOST_PROBLEMS_SHOWN = 10
+LARGEST = 10**15  # of steps and tokens, as in a study; floats hold it exactly
 
 
 class Problems:
@@ -117,6 +118,16 @@ def number(row: Mapping[str, str], column: str, place: str = "") -> float:
     except ValueError:
         raise ValueError(f"{place}{column} is {row[column]!r}, should be a number") from None
     return value
+
+
+def whole_number(row: Mapping[str, str], column: str, place: str = "") -> int:
+    """A whole number up to `LARGEST`, also as other programs write it: 12.0, 1e+05."""
+    value = number(row, column, place)
+    if value < 0 or not value.is_integer():
+        raise ValueError(f"{place}{column} is {row[column]!r}, should be a whole number")
+    if value > LARGEST:
+        raise ValueError(f"{place}{column} is {row[column]!r}, should be at most {LARGEST:,}")
+    return int(value)
 
 
 def optional_number(row: Mapping[str, str], column: str) -> float | None:
