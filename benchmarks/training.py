@@ -22,7 +22,7 @@ import json
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -42,6 +42,7 @@ from ontogeny.training.optimizer import learning_rate, make_optimizer
 from ontogeny.training.order import data_order
 
 SKIPPED = 20  # steps before the clock starts
+TIMED = 60  # steps after them, where only speed is measured
 TRAIN = PROJECT / "scripts" / "train.py"
 
 
@@ -56,9 +57,9 @@ class Case:
     folder: Path
 
 
-def make_case(arguments: argparse.Namespace, folder: Path) -> Case:
+def make_case(text: Path, folder: Path) -> Case:
     """Tokenizer, tokens and new weights in the shape that is measured."""
-    lines = arguments.text.read_text(encoding="utf-8").splitlines()
+    lines = text.read_text(encoding="utf-8").splitlines()
     spec = BpeTokenizer(type="bpe", corpus="text", vocab_size=1024)
     file = folder / "tokenizer.json"
     save_tokenizer(train_bpe(spec, lines), file, folder / "tokenizer_config.json")
@@ -69,10 +70,10 @@ def make_case(arguments: argparse.Namespace, folder: Path) -> Case:
     architecture = Architecture(model_type="opt", config=config)
     run = Run(
         **dict.fromkeys(("corpus", "tokenizer", "architecture"), "any"),
-        steps=arguments.steps,
+        steps=500,
         block_size=128,
-        batch_size=arguments.batch,
-        optimizer={"lr": 3e-3},
+        batch_size=8,
+        optimizer={"lr": 1e-3},
         checkpoints={"at": [SKIPPED]},
     )
     ids.tofile(folder / "train.bin")
@@ -180,17 +181,45 @@ def bare(case: Case) -> float:
     a batch that is there."""
     model = copy.deepcopy(case.model).train()
     objective, optimizer = NextTokenLoss(model, "fp32"), make_optimizer(model, case.run.optimizer)
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     run = case.run
     ids = torch.randint(0, 1024, (run.batch_size, run.block_size))
     for step in range(run.last_step):
         if step == SKIPPED:
             start = time.perf_counter()
         objective(ids).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=False)
     seconds = time.perf_counter() - start
     return (run.last_step - SKIPPED) * run.tokens_per_step / seconds
+
+
+def speeds(case: Case, batch: int, rounds: int) -> list[tuple[str, ...]]:
+    """Rows of the table of speeds: each method in turns, and their ratios turn by turn."""
+    update = {"batch_size": batch, "steps": SKIPPED + TIMED}
+    case = replace(case, run=case.run.model_copy(update=update))
+    turns = [(ours(case)[0], trainer(case, 50)[0], bare(case)) for _ in range(rounds)]
+    mine, theirs, arithmetic = np.array(turns).T
+    extra = (f"{np.median(mine / theirs):.2f}", f"{np.median(arithmetic / mine) - 1:.1%}")
+    return [
+        (str(batch), "ours", f"{np.median(mine):,.0f}", f"{mine.max():,.0f}", *extra),
+        ("", "Trainer", f"{np.median(theirs):,.0f}", f"{theirs.max():,.0f}", "", ""),
+    ]
+
+
+def sensitivity(case: Case, lr: float, starts: int = 4) -> list[float]:
+    """Mean loss of the last 50 steps from weights that differ by a millionth of themselves."""
+    optimizer = case.run.optimizer.model_copy(update={"lr": lr})
+    run = case.run.model_copy(update={"optimizer": optimizer})
+    losses = []
+    for seed in range(starts):
+        model, generator = copy.deepcopy(case.model), torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.mul_(1 + 1e-6 * torch.randn(parameter.shape, generator=generator))
+        losses.append(float(np.mean(ours(replace(case, model=model, run=run))[1][-50:])))
+    return losses
 
 
 def checkpoint_seconds(case: Case, count: int = 40) -> list[float]:
@@ -224,11 +253,12 @@ def call_train(case: Case, study: str, segment: int, *more: str) -> tuple[float,
         *("--threads", str(torch.get_num_threads()), *state, *more),
     ]
     script = (
-        "import resource, runpy, sys\n"
+        "import re, runpy, sys\n"
         f"sys.argv = [{str(TRAIN)!r}, *sys.argv[1:]]\n"
         f"sys.path.insert(0, {str(TRAIN.parent)!r})\n"
         "runpy.run_path(sys.argv[0], run_name='__main__')\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)\n"
+        "status = open('/proc/self/status').read()\n"  # getrusage counts the parent's memory too
+        "print(int(re.search(r'VmHWM:\\s+(\\d+)', status)[1]) * 1024 / 1e6)\n"
     )
     start = time.perf_counter()
     command = [sys.executable, "-c", script, *arguments]
@@ -269,44 +299,44 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--text", type=Path, required=True, help="text file")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: 2)")
-    parser.add_argument("--steps", type=int, default=500, help="steps of each run (default: 500)")
-    parser.add_argument("--batch", type=int, default=8, help="sequences a step (default: 8)")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each method (default: 5)")
+    parser.add_argument(
+        "--batches",
+        type=int,
+        nargs="+",
+        default=[8, 16, 32, 64],
+        help="sequences of a step (default: 8 16 32 64)",
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="turns of each method (default: 3)")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     print_machine(("accelerate",), arguments.threads)
     with tempfile.TemporaryDirectory() as folder:
-        case = make_case(arguments, Path(folder))
-        speeds: dict[str, list[float]] = {"ours": [], "Trainer": [], "arithmetic": []}
-        for _ in range(arguments.rounds):
-            speed, losses = ours(case)
-            speeds["ours"].append(speed)
-            speed, their_losses = trainer(case, 50)
-            speeds["Trainer"].append(speed)
-            speeds["arithmetic"].append(bare(case))
-        fastest = {name: max(values) for name, values in speeds.items()}
-        rows = [
-            (
-                name,
-                f"{np.median(values):,.0f}",
-                f"{max(values):,.0f}",
-                f"{max(values) / fastest['Trainer']:.2f}",
-            )
-            for name, values in speeds.items()
-        ]
-        title = (
-            f"V=1024 H=64 L=2, {arguments.batch} x 128 tokens a step, {arguments.steps} steps, "
-            f"{arguments.rounds} turns:"
+        case = make_case(arguments.text, Path(folder))
+        rows = [row for batch in arguments.batches for row in speeds(case, batch, arguments.rounds)]
+        head = (
+            "sequences a step",
+            "",
+            "median tokens/s",
+            "best",
+            "times Trainer",
+            "beside arithmetic",
         )
-        print_table(title, ("", "median tokens/s", "best tokens/s", "times Trainer's best"), rows)
-        overhead = fastest["arithmetic"] / fastest["ours"] - 1
-        print(f"\nBeside the arithmetic of a step: {overhead:.1%}")
+        title = f"V=1024 H=64 L=2, blocks of 128, {arguments.rounds} turns of {TIMED} steps:"
+        print_table(title, head, rows)
+        _, losses = ours(case)
+        _, their_losses = trainer(case, 50)
         means = np.array(losses).reshape(-1, 50).mean(axis=1)
         rows = [
             (f"{50 * i + 1}-{50 * i + 50}", f"{a:.4f}", f"{b:.4f}", f"{a / b - 1:+.2%}")
             for i, (a, b) in enumerate(zip(means, their_losses, strict=True))
         ]
         print_table("Mean loss, nat:", ("steps", "ours", "Trainer", "difference"), rows)
+        rows = []
+        for lr in (1e-3, 3e-3):
+            ends = sensitivity(case, lr)
+            rows.append((f"{lr:g}", ", ".join(f"{x:.4f}" for x in ends), f"{np.ptp(ends):.4f}"))
+        head = ("peak lr", "mean loss of the last 50 steps, nat", "range")
+        print_table("Ours, from weights that differ by a millionth of themselves:", head, rows)
         seconds = checkpoint_seconds(case)
         parameters, times = case.model.num_parameters(), 1e3 * np.array(seconds)
         print(

@@ -236,6 +236,32 @@ def test_a_step_is_the_one_that_transformers_own_loss_gives(family):
             assert torch.allclose(mine, theirs, atol=1e-6)
 
 
+@each_family
+def test_joined_parameters_take_the_steps_of_plain_adamw(family):
+    """One vector of all matrices, one of all else, against AdamW on each parameter by itself. A
+    large epsilon, or Adam would take full steps of gradients that are all rounding."""
+    settings = {"lr": 0.05, "epsilon": 1e-2, "weight_decay": 0.1, "warmup_share": 0}
+    run = make_run(steps=6, optimizer={**settings, "schedule": "constant"})
+    mine, theirs = make_model(family), make_model(family)
+    optimizer = make_optimizer(mine, run.optimizer)
+    assert [len(group["params"]) for group in optimizer.param_groups] == [1, 1]
+    plain = torch.optim.AdamW(
+        [
+            {"params": [p for p in theirs.parameters() if p.ndim >= 2], "weight_decay": 0.1},
+            {"params": [p for p in theirs.parameters() if p.ndim < 2], "weight_decay": 0.0},
+        ],
+        eps=1e-2,
+    )
+    curves = [[row.loss for row in train(mine, optimizer, run)]]
+    curves.append([row.loss for row in train(theirs, plain, run)])
+    assert np.allclose(*curves, rtol=1e-5, atol=0)
+    heads = (model.get_output_embeddings().weight for model in (mine, make_model(family)))
+    assert torch.dist(*heads) > 0.1
+    for (name, one), other in zip(mine.named_parameters(), theirs.parameters(), strict=True):
+        assert one.data_ptr() % 64 == optimizer.param_groups[0]["params"][0].data_ptr() % 64, name
+        assert torch.allclose(one, other, rtol=1e-4, atol=1e-5), name
+
+
 def test_bf16_keeps_the_weights_in_fp32_and_the_loss_close():
     losses = []
     for precision in ("fp32", "bf16"):

@@ -90,7 +90,7 @@ def train_segment(
     saved after that step.
     """
     processes = processes or Processes()
-    parameters = [p for p in objective.parameters() if p.requires_grad]
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     objective.train()
     if 0 in segment.checkpoints:
         save(0)
@@ -107,7 +107,7 @@ def train_segment(
             parameters, run.optimizer.max_grad_norm or float("inf")
         )
         optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=False)
         waiting.append(_Waiting(step + 1, lr, loss, grad_norm))
         is_checkpoint = step + 1 in segment.checkpoints
         if is_checkpoint or len(waiting) == FLUSH_EVERY_STEPS:

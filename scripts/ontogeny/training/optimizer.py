@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from ontogeny.study.runs import Optimizer, Run
 
 
+ALIGNED = 16  # each parameter begins at a multiple of so many numbers: 64 bytes
+
+
 def warmup_steps(run: "Run") -> int:
     """Steps of warm-up: `warmup_tokens`, or the share of the run, rounded to whole steps."""
     optimizer = run.optimizer
@@ -37,19 +40,34 @@ def learning_rate(step: int, run: "Run") -> float:
 
 
 def make_optimizer(model: torch.nn.Module, settings: "Optimizer") -> torch.optim.AdamW:
-    """Fused AdamW over the parameters of `model`; weight decay on matrices only."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {
-            "params": [p for p in parameters if p.ndim >= 2],
-            "weight_decay": settings.weight_decay,
-        },
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
+    """Fused AdamW over the parameters of `model` that are trained; weight decay on matrices only.
+
+    The matrices become parts of one long vector, all else of another, and so do their gradients:
+    clipping and the step are then a few operations, whatever the number of parameters. Gradients
+    have to be set to zero, never to None.
+    """
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = (
+        ([p for p in trained if p.ndim >= 2], settings.weight_decay),
+        ([p for p in trained if p.ndim < 2], 0.0),
+    )
     return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
+        [{"params": [_joined(group)], "weight_decay": decay} for group, decay in groups if group],
         lr=settings.lr,
         betas=(settings.beta1, settings.beta2),
         eps=settings.epsilon,
         fused=True,
     )
+
+
+def _joined(parameters: list[torch.nn.Parameter]) -> torch.nn.Parameter:
+    """One vector of which these parameters, and their gradients, are parts from now on."""
+    sizes = [-(-parameter.numel() // ALIGNED) * ALIGNED for parameter in parameters]
+    vector = torch.nn.Parameter(parameters[0].new_zeros(sum(sizes)))
+    vector.grad = torch.zeros_like(vector)
+    parts = zip(parameters, vector.detach().split(sizes), vector.grad.split(sizes), strict=True)
+    for parameter, values, gradient in parts:
+        values[: parameter.numel()] = parameter.detach().flatten()
+        parameter.data = values[: parameter.numel()].view_as(parameter)
+        parameter.grad = gradient[: parameter.numel()].view_as(parameter)
+    return vector

@@ -51,7 +51,7 @@ def find_micro_batch(
     (`GPU_BATCH_TOKENS`), then about half of it, and so on; moments that the optimiser has yet to
     make are counted in. Raises ValueError where a single sequence doesn't fit.
     """
-    parameters = [p for p in objective.parameters() if p.requires_grad]
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     _moments = [] if optimizer.state else [torch.empty_like(p) for p in parameters * 2]
     device = parameters[0].device
     objective.train()
@@ -66,10 +66,10 @@ def find_micro_batch(
                     f"one sequence of {block_size} tokens does not fit into the memory of "
                     f"{device}; shorten block_size, choose a smaller architecture, or train in bf16"
                 ) from None
-        optimizer.zero_grad(set_to_none=True)  # outside `except`, which holds on to the pass
+        optimizer.zero_grad(set_to_none=False)  # outside `except`, which holds on to the pass
         size = even_part(sequences, size // 2)
         say(f"not enough memory: trying {size} sequences at once")
-    optimizer.zero_grad(set_to_none=True)
+    optimizer.zero_grad(set_to_none=False)
     return size
 
 

@@ -33,9 +33,9 @@ def save_state(
 ) -> None:
     """Write weights and the optimiser's moments to `path`, in one rename."""
     tensors = {f"model.{name}": tensor for name, tensor in named_weights(model).items()}
-    for name, parameter in model.named_parameters():
+    for number, parameter in enumerate(_parameters(optimizer)):
         for key, value in optimizer.state.get(parameter, {}).items():
-            tensors[f"optimizer.{key}.{name}"] = value
+            tensors[f"optimizer.{number}.{key}"] = value
     with replacing(path) as temporary:
         save_file(tensors, temporary, metadata={"info": json.dumps(vars(info))})
 
@@ -46,7 +46,7 @@ def load_state(path: Path, model: PreTrainedModel, optimizer: torch.optim.Optimi
     Raises ValueError that names the file when it is missing, damaged or of another model.
     """
     device = next(model.parameters()).device
-    parameters = dict(model.named_parameters())
+    parameters = _parameters(optimizer)
     try:
         with safe_open(path, framework="pt") as file:
             info = _read_info(file.metadata(), path)
@@ -57,20 +57,26 @@ def load_state(path: Path, model: PreTrainedModel, optimizer: torch.optim.Optimi
                 tensor.copy_(file.get_tensor(f"model.{name}"))
             for entry in entries:
                 if entry.startswith("optimizer."):
-                    _, moment, name = entry.split(".", 2)
-                    value = file.get_tensor(entry).to(device)
-                    optimizer.state[parameters[name]][moment] = value
+                    _, number, moment = entry.split(".")
+                    value, parameter = file.get_tensor(entry).to(device), parameters[int(number)]
+                    if value.ndim and value.shape != parameter.shape:
+                        raise KeyError(entry)
+                    optimizer.state[parameter][moment] = value
             if info.step and not optimizer.state:
                 raise KeyError("optimizer")
     except (OSError, SafetensorError) as error:
         raise ValueError(
             f"{path}: is missing, damaged or cut short ({error}); remove it to make it again"
         ) from None
-    except (KeyError, RuntimeError) as error:
+    except (LookupError, RuntimeError) as error:
         raise ValueError(
             f"{path}: is not a training state of this model ({error}); remove it to make it again"
         ) from None
     return info
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def _read_info(metadata: dict[str, str] | None, path: Path) -> StateInfo:
