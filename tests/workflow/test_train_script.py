@@ -125,7 +125,7 @@ def test_sigterm_ends_a_segment_and_leaves_the_state_before_it(make_run):
     endless = make_run(steps=10**6, checkpoints={"at": [5, 10, 15], "per_segment": 2})
     endless.paths = stopped.paths
     process = endless.start(1)
-    wait_for(endless.paths.checkpoint("run", 15, "config.json"), process)
+    wait_for(endless.paths.checkpoint("run", 15, "model.safetensors"), process)
     os.kill(process.pid, signal.SIGTERM)
     process.join(PATIENCE)
     assert process.exitcode == 128 + signal.SIGTERM
