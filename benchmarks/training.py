@@ -38,7 +38,7 @@ from ontogeny.training.checkpoints import Checkpoints
 from ontogeny.training.loop import train_segment
 from ontogeny.training.model import new_model
 from ontogeny.training.objective import NextTokenLoss
-from ontogeny.training.optimizer import learning_rate, make_optimizer
+from ontogeny.training.optimizer import learning_rate, make_optimizer, parameters_of
 from ontogeny.training.order import data_order
 
 SKIPPED = 20  # steps before the clock starts
@@ -181,7 +181,7 @@ def bare(case: Case) -> float:
     a batch that is there."""
     model = copy.deepcopy(case.model).train()
     objective, optimizer = NextTokenLoss(model, "fp32"), make_optimizer(model, case.run.optimizer)
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    parameters = parameters_of(optimizer)
     run = case.run
     ids = torch.randint(0, 1024, (run.batch_size, run.block_size))
     for step in range(run.last_step):

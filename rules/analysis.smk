@@ -132,9 +132,4 @@ rule perplexity:
 
 rule tables:
     input:
-        expand(P.run_table("{run}", "losses"), run=TRAINED),
-        expand(P.run_table("{run}", "completeness"), run=RELEASED),
-        expand(P.run_table("{run}", "correlations"), run=runs_with(BINOMIALS)),
-        expand(P.run_table("{run}", "minimal_pairs"), run=runs_with(MINIMAL_PAIRS)),
-        expand(P.run_table("{run}", "completions"), run=runs_with(COMPLETIONS)),
-        expand(P.run_table("{run}", "perplexity"), run=runs_with(PERPLEXITY)),
+        [P.run_table(run, table) for table, runs in RUN_TABLES.items() for run in runs],

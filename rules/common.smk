@@ -243,6 +243,17 @@ def runs_with(probes):
     return [name for name in study.runs if probes_for(name, probes)]
 
 
+# Tables of one run: name -> the runs that have it.
+RUN_TABLES = {
+    "losses": TRAINED,
+    "completeness": RELEASED,
+    "correlations": runs_with(BINOMIALS),
+    "minimal_pairs": runs_with(MINIMAL_PAIRS),
+    "completions": runs_with(COMPLETIONS),
+    "perplexity": runs_with(PERPLEXITY),
+}
+
+
 def scores_of(probes):
     """Input function: the score files of a run on these probes, in the order of the steps."""
     return lambda wildcards: [
@@ -291,15 +302,11 @@ def publish_spec(wildcards):
 
 
 def tables_of(wildcards):
-    """The tables of a run that is trained here."""
-    kinds = {
-        "losses": True,
-        "correlations": BINOMIALS,
-        "minimal_pairs": MINIMAL_PAIRS,
-        "completions": COMPLETIONS,
-        "perplexity": PERPLEXITY,
-    }
-    return [P.run_table(wildcards.run, table) for table, probes in kinds.items() if probes]
+    return [
+        P.run_table(wildcards.run, table)
+        for table, runs in RUN_TABLES.items()
+        if wildcards.run in runs
+    ]
 
 
 def published_records(wildcards):

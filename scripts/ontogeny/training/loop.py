@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
-from ontogeny.training.optimizer import learning_rate
+from ontogeny.training.optimizer import learning_rate, parameters_of
 from ontogeny.training.order import count_blocks, data_order
 from ontogeny.training.processes import Processes
 from ontogeny.training.speed import even_part
@@ -90,7 +90,7 @@ def train_segment(
     saved after that step.
     """
     processes = processes or Processes()
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    parameters = parameters_of(optimizer)
     objective.train()
     if 0 in segment.checkpoints:
         save(0)

@@ -60,6 +60,11 @@ def make_optimizer(model: torch.nn.Module, settings: "Optimizer") -> torch.optim
     )
 
 
+def parameters_of(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
+    """All that an optimiser changes, in the order of its groups."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
 def _joined(parameters: list[torch.nn.Parameter]) -> torch.nn.Parameter:
     """One vector of which these parameters, and their gradients, are parts from now on."""
     sizes = [-(-parameter.numel() // ALIGNED) * ALIGNED for parameter in parameters]

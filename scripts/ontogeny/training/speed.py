@@ -4,6 +4,7 @@ import torch
 from transformers import PreTrainedModel
 
 from ontogeny.progress import say
+from ontogeny.training.optimizer import parameters_of
 
 CPU_BATCH_TOKENS = 16_384
 GPU_BATCH_TOKENS = 65_536  # the most that is tried: larger parts are no faster
@@ -51,7 +52,7 @@ def find_micro_batch(
     (`GPU_BATCH_TOKENS`), then about half of it, and so on; moments that the optimiser has yet to
     make are counted in. Raises ValueError where a single sequence doesn't fit.
     """
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    parameters = parameters_of(optimizer)
     _moments = [] if optimizer.state else [torch.empty_like(p) for p in parameters * 2]
     device = parameters[0].device
     objective.train()

@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 
 from ontogeny.files import replacing
 from ontogeny.training.model import named_weights
+from ontogeny.training.optimizer import parameters_of
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ def save_state(
 ) -> None:
     """Write weights and the optimiser's moments to `path`, in one rename."""
     tensors = {f"model.{name}": tensor for name, tensor in named_weights(model).items()}
-    for number, parameter in enumerate(_parameters(optimizer)):
+    for number, parameter in enumerate(parameters_of(optimizer)):
         for key, value in optimizer.state.get(parameter, {}).items():
             tensors[f"optimizer.{number}.{key}"] = value
     with replacing(path) as temporary:
@@ -46,7 +47,7 @@ def load_state(path: Path, model: PreTrainedModel, optimizer: torch.optim.Optimi
     Raises ValueError that names the file when it is missing, damaged or of another model.
     """
     device = next(model.parameters()).device
-    parameters = _parameters(optimizer)
+    parameters = parameters_of(optimizer)
     try:
         with safe_open(path, framework="pt") as file:
             info = _read_info(file.metadata(), path)
@@ -73,10 +74,6 @@ def load_state(path: Path, model: PreTrainedModel, optimizer: torch.optim.Optimi
             f"{path}: is not a training state of this model ({error}); remove it to make it again"
         ) from None
     return info
-
-
-def _parameters(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
-    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def _read_info(metadata: dict[str, str] | None, path: Path) -> StateInfo:
