@@ -1,0 +1,128 @@
+"""Where phrases stand in a corpus, as positions in its token file: found once for all runs.
+
+The file (parquet) has a row for each occurrence, in the order of the corpus: `phrase`, the number
+of the phrase in the list that the file's schema keeps; `first`, the position in `train.bin` of the
+first token that overlaps it; `span`, how many tokens later the last one is. What an occurrence is
+says `phrases`; a token overlaps it that holds a byte of its characters, so a token " bread" does,
+and one that is only the space before does not.
+"""
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ontogeny.corpus.tokenizer import load_tokenizer
+from ontogeny.corpus.tokens import read_batches, read_tokens
+from ontogeny.exposure.alignment import Aligner, Batch
+from ontogeny.exposure.phrases import PhraseFinder, flat
+from ontogeny.files import read_json, replacing, sha256
+from ontogeny.progress import Progress
+
+PHRASES = b"phrases"
+FIELDS = [("phrase", pa.int32()), ("first", pa.uint64()), ("span", pa.int32())]
+STORAGE = {
+    "compression": "zstd",
+    "use_dictionary": ["phrase", "span"],
+    "column_encoding": {"first": "DELTA_BINARY_PACKED"},
+}
+
+
+def write_occurrences(
+    phrases: list[str],
+    documents: str | Path,
+    tokenizer_path: str | Path,
+    tokens_folder: str | Path,
+    path: str | Path,
+    threads: int = 1,
+) -> int:
+    """Find `phrases` (see `phrases_of`) in the training documents; return how many there are.
+
+    `documents` is the corpus' `train.parquet`, `tokens_folder` holds its tokens under the
+    tokenizer. Memory: some batches of 8 MB of text (a longer document is one) per thread. Raises
+    ValueError when the tokens are not those of these documents under this tokenizer.
+    """
+    tokenizer, info = load_tokenizer(tokenizer_path)
+    folder = Path(tokens_folder)
+    meta = read_json(folder / "meta.json")
+    if meta["tokenizer_sha256"] != sha256(tokenizer_path):
+        raise ValueError(f"{folder}: made with another tokenizer than {tokenizer_path}")
+    ids = read_tokens(folder / "train.bin", meta["dtype"])
+    starts = np.load(folder / "train.documents.npy").astype(np.int64)
+    finder, aligner = PhraseFinder(phrases), Aligner(tokenizer, info.bos_id)
+    schema = pa.schema(FIELDS, {PHRASES: json.dumps(phrases)})
+
+    def search(batch: Batch) -> tuple[int, pa.Table]:
+        found = finder.find(batch.texts)
+        first, last = aligner.tokens_of(batch, found["start"].to_numpy(), found["end"].to_numpy())
+        found = found.select("phrase", first=pl.Series(first), span=pl.Series(last - first))
+        found = found.filter(pl.col("span") >= 0).sort("first", "span", "phrase")
+        return len(batch.texts), found.to_arrow().cast(schema)
+
+    with (
+        replacing(path) as temporary,
+        pq.ParquetWriter(temporary, schema, **STORAGE) as writer,
+        Progress("finding occurrences", len(starts), "documents") as progress,
+        ThreadPoolExecutor(threads) as pool,
+    ):
+        count = 0
+        batches = _batches(documents, ids, np.append(starts, len(ids)))
+        for texts, found in _in_order(pool, search, batches, threads):
+            writer.write_table(found)
+            count += len(found)
+            progress.advance(texts, f"{count:,} occurrences")
+    return count
+
+
+def read_occurrences(
+    path: str | Path, phrases: list[str]
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Number of the phrase, first and last token of occurrences, part by part of the corpus.
+
+    Raises ValueError when the file holds the occurrences of other phrases than these.
+    """
+    with pq.ParquetFile(path) as parquet:
+        metadata = parquet.schema_arrow.metadata or {}
+        if json.loads(metadata.get(PHRASES, "null")) != phrases:
+            raise ValueError(
+                f"{path}: it holds the occurrences of other items; remove it to make it again"
+            )
+        for group in range(parquet.num_row_groups):
+            phrase, first, span = map(np.asarray, parquet.read_row_group(group).columns)
+            first = first.astype(np.int64)
+            yield phrase, first, first + span
+
+
+def _batches(documents: str | Path, ids: np.ndarray, starts: np.ndarray) -> Iterator[Batch]:
+    """Documents with their tokens, in batches of some 8 MB. `starts`: [documents + 1]."""
+    row = 0
+    for texts in read_batches(documents):
+        stop = row + len(texts)
+        if stop < len(starts):
+            yield Batch(texts, flat(texts)[1], ids, starts[row : stop + 1])
+        row = stop
+    if row != len(starts) - 1:
+        raise ValueError(
+            f"{documents}: {row:,} documents, but the tokens are of {len(starts) - 1:,}; remove "
+            "the tokens to make them again"
+        )
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, work: Callable[[Any], Any], arguments: Iterable[Any], ahead: int
+) -> Iterator[Any]:
+    """`map` in a pool, but no more than `ahead` + 1 arguments are taken before their results."""
+    waiting: deque = deque()
+    for argument in arguments:
+        waiting.append(pool.submit(work, argument))
+        if len(waiting) > ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
