@@ -21,6 +21,7 @@ sys.path.insert(0, str(PROJECT / "scripts"))
 from ontogeny.paths import Paths, project_path
 from ontogeny.published.revisions import read_revisions
 from ontogeny.study import StudyError, load_study, repeated_keys
+from ontogeny.study.runs import seed_families
 from ontogeny.study.schedule import segments
 from ontogeny.inputs import check_inputs, checkpoint_steps, matching_files
 
@@ -54,6 +55,7 @@ include: "rules/train.smk"
 include: "rules/hub.smk"
 include: "rules/score.smk"
 include: "rules/released.smk"
+include: "rules/exposure.smk"
 include: "rules/analysis.smk"
 include: "rules/figures.smk"
 

@@ -1,13 +1,40 @@
-# Analysis: from score files and loss curves to one table per run and question.
+# Analysis: from score files, exposures and loss curves to one table per run and question.
+
+
+rule preferences:
+    input:
+        scores=scores_of(BINOMIALS),
+        stimuli=stimuli_for(BINOMIALS),
+    output:
+        P.run_table("{run}", "preferences"),
+    log:
+        P.log("preferences/{run}"),
+    benchmark:
+        P.benchmark("preferences/{run}")
+    conda:
+        ENVIRONMENT
+    threads: ANALYSIS.threads
+    resources:
+        mem_mb=ANALYSIS.mem_mb,
+        runtime=ANALYSIS.runtime,
+    params:
+        script=f"{SCRIPTS}/preferences.py",
+        run=run_spec,
+        probes=probe_arguments(BINOMIALS),
+        folder=lambda wildcards: P.root,
+    message:
+        "Preferences of {wildcards.run}, by item"
+    shell:
+        "python {params.script:q} --study-folder {params.folder} --name {wildcards.run}"
+        " --run {params.run:q} {params.probes} --output {output} 2>&1 | tee {log}"
 
 
 rule correlations:
     input:
-        scores=scores_of(BINOMIALS),
+        preferences=P.run_table("{run}", "preferences"),
+        exposures=exposures_of(BINOMIALS),
         stimuli=stimuli_for(BINOMIALS),
-        weights=lambda wildcards: [
-            file for probe in BINOMIALS.values() for file in weights_of(probe)
-        ],
+        weights=weights_for(BINOMIALS),
     output:
         P.run_table("{run}", "correlations"),
     log:
@@ -31,6 +58,104 @@ rule correlations:
         " --run {params.run:q} {params.probes} --output {output} 2>&1 | tee {log}"
 
 
+rule trajectories:
+    input:
+        preferences=P.run_table("{run}", "preferences"),
+        exposures=exposures_of(BINOMIALS),
+        stimuli=stimuli_for(BINOMIALS),
+        weights=weights_for(BINOMIALS),
+    output:
+        P.run_table("{run}", "trajectories"),
+    log:
+        P.log("trajectories/{run}"),
+    benchmark:
+        P.benchmark("trajectories/{run}")
+    conda:
+        ENVIRONMENT
+    threads: ANALYSIS.threads
+    resources:
+        mem_mb=ANALYSIS.mem_mb,
+        runtime=ANALYSIS.runtime,
+    params:
+        script=f"{SCRIPTS}/trajectories.py",
+        run=run_spec,
+        probes=probe_arguments(BINOMIALS),
+        folder=lambda wildcards: P.root,
+    message:
+        "Peak, end and fall of each trajectory of {wildcards.run}"
+    shell:
+        "python {params.script:q} --study-folder {params.folder} --name {wildcards.run}"
+        " --run {params.run:q} {params.probes} --output {output} 2>&1 | tee {log}"
+
+
+rule regressions:
+    input:
+        preferences=P.run_table("{run}", "preferences"),
+        last_scores=last_scores_of(BINOMIALS),
+        exposures=exposures_of(BINOMIALS),
+        stimuli=stimuli_for(BINOMIALS),
+        weights=weights_for(BINOMIALS),
+        responses=responses_for(BINOMIALS),
+    output:
+        regressions=P.run_table("{run}", "regressions"),
+        deviations=P.run_table("{run}", "deviations"),
+        constraints=P.run_table("{run}", "constraints"),
+    log:
+        P.log("regressions/{run}"),
+    benchmark:
+        P.benchmark("regressions/{run}")
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=ANALYSIS.mem_mb,
+        runtime=ANALYSIS.runtime,
+    params:
+        script=f"{SCRIPTS}/regressions.py",
+        run=run_spec,
+        probes=probe_arguments(BINOMIALS),
+        folder=lambda wildcards: P.root,
+    message:
+        "Regressions of the preferences of {wildcards.run}"
+    shell:
+        "python {params.script:q} --study-folder {params.folder} --name {wildcards.run}"
+        " --run {params.run:q} {params.probes} --output {output.regressions}"
+        " --deviations {output.deviations} --constraints {output.constraints} 2>&1 | tee {log}"
+
+
+rule learning:
+    input:
+        preferences=P.run_table("{run}", "preferences"),
+        exposures=exposures_of(BINOMIALS),
+        stimuli=stimuli_for(BINOMIALS),
+        weights=weights_for(BINOMIALS),
+    output:
+        by_item=P.run_table("{run}", "items"),
+        learning=P.run_table("{run}", "learning"),
+        thresholds=P.run_table("{run}", "thresholds"),
+    log:
+        P.log("learning/{run}"),
+    benchmark:
+        P.benchmark("learning/{run}")
+    wildcard_constraints:
+        run=any_of(TRAINED),
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=ANALYSIS.mem_mb,
+        runtime=ANALYSIS.runtime,
+    params:
+        script=f"{SCRIPTS}/learning.py",
+        run=run_spec,
+        probes=probe_arguments(BINOMIALS),
+        folder=lambda wildcards: P.root,
+    message:
+        "How many exposures the items of {wildcards.run} needed"
+    shell:
+        "python {params.script:q} --study-folder {params.folder} --name {wildcards.run}"
+        " --run {params.run:q} {params.probes} --output {output.by_item}"
+        " --learning {output.learning} --thresholds {output.thresholds} 2>&1 | tee {log}"
+
+
 rule minimal_pairs:
     input:
         scores=scores_of(MINIMAL_PAIRS),
@@ -43,6 +168,7 @@ rule minimal_pairs:
         P.benchmark("minimal_pairs/{run}")
     conda:
         ENVIRONMENT
+    threads: ANALYSIS.threads
     resources:
         mem_mb=ANALYSIS.mem_mb,
         runtime=ANALYSIS.runtime,
@@ -58,6 +184,64 @@ rule minimal_pairs:
         " --run {params.run:q} {params.probes} --output {output} 2>&1 | tee {log}"
 
 
+rule stuck:
+    input:
+        P.run_table("{run}", "minimal_pairs"),
+    output:
+        states=P.run_table("{run}", "states"),
+        paradigms=P.run_table("{run}", "paradigms"),
+        failing=P.run_table("{run}", "failing"),
+    log:
+        P.log("stuck/{run}"),
+    benchmark:
+        P.benchmark("stuck/{run}")
+    conda:
+        ENVIRONMENT
+    params:
+        script=f"{SCRIPTS}/stuck.py",
+    message:
+        "Where {wildcards.run} gets stuck"
+    shell:
+        "python {params.script:q} --table {input} --states {output.states}"
+        " --paradigms {output.paradigms} --failing {output.failing} 2>&1 | tee {log}"
+
+
+rule bigram_hypothesis:
+    input:
+        paradigms=P.run_table("{run}", "paradigms"),
+        minimal_pairs=P.run_table("{run}", "minimal_pairs"),
+        scores=scores_of(MINIMAL_PAIRS),
+        bigrams=lambda wildcards: [
+            P.bigrams(probe, wildcards.run, file)
+            for probe in MINIMAL_PAIRS
+            for file in ("classes.csv", "pairs.csv")
+        ],
+    output:
+        tests=P.run_table("{run}", "bigram_tests"),
+        classes=P.run_table("{run}", "bigram_classes"),
+    log:
+        P.log("bigram_hypothesis/{run}"),
+    benchmark:
+        P.benchmark("bigram_hypothesis/{run}")
+    wildcard_constraints:
+        run=any_of(TRAINED),
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=ANALYSIS.mem_mb,
+        runtime=ANALYSIS.runtime,
+    params:
+        script=f"{SCRIPTS}/bigram_hypothesis.py",
+        probes=list(MINIMAL_PAIRS),
+        folder=lambda wildcards: P.root,
+    message:
+        "Do bigrams predict the errors of {wildcards.run}?"
+    shell:
+        "python {params.script:q} --study-folder {params.folder} --name {wildcards.run}"
+        " --probes {params.probes} --tests {output.tests} --classes {output.classes}"
+        " 2>&1 | tee {log}"
+
+
 rule completions:
     input:
         scores=scores_of(COMPLETIONS),
@@ -70,6 +254,7 @@ rule completions:
         P.benchmark("completions/{run}")
     conda:
         ENVIRONMENT
+    threads: ANALYSIS.threads
     resources:
         mem_mb=ANALYSIS.mem_mb,
         runtime=ANALYSIS.runtime,
@@ -130,6 +315,77 @@ rule perplexity:
         " --run {params.run:q} --probes {params.probes} --output {output} 2>&1 | tee {log}"
 
 
+rule comparisons:
+    input:
+        preferences=expand(P.run_table("{run}", "preferences"), run=runs_with(BINOMIALS)),
+        stimuli=[stimuli_of(probe) for probe in BINOMIALS.values()],
+        weights=[file for probe in BINOMIALS.values() for file in weights_of(probe)],
+    output:
+        P.table("comparisons"),
+    log:
+        P.log("comparisons"),
+    benchmark:
+        P.benchmark("comparisons")
+    conda:
+        ENVIRONMENT
+    threads: ANALYSIS.threads
+    resources:
+        mem_mb=ANALYSIS.mem_mb,
+        runtime=ANALYSIS.runtime,
+    params:
+        script=f"{SCRIPTS}/comparisons.py",
+        runs=sorted(runs_with(BINOMIALS)),
+        probes=[
+            f"--probe {name} {quote(spec(probe))} {quote(stimuli_of(probe))}"
+            for name, probe in BINOMIALS.items()
+        ],
+        folder=lambda wildcards: P.root,
+    message:
+        "Comparison of all runs, item by item"
+    shell:
+        "python {params.script:q} --study-folder {params.folder} --runs {params.runs}"
+        " {params.probes} --output {output} 2>&1 | tee {log}"
+
+
+rule seeds:
+    input:
+        [
+            P.run_table(run, table)
+            for runs in SEED_FAMILIES.values()
+            for run in runs
+            for table in ("preferences", "correlations")
+            if run in runs_with(BINOMIALS)
+        ],
+        [
+            P.run_table(run, "minimal_pairs")
+            for runs in SEED_FAMILIES.values()
+            for run in runs
+            if run in runs_with(MINIMAL_PAIRS)
+        ],
+    output:
+        seeds=P.table("seeds"),
+        agreement=P.table("seed_agreement"),
+    log:
+        P.log("seeds"),
+    benchmark:
+        P.benchmark("seeds")
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=ANALYSIS.mem_mb,
+        runtime=ANALYSIS.runtime,
+    params:
+        script=f"{SCRIPTS}/seeds.py",
+        families=[f"--family {name} {' '.join(runs)}" for name, runs in SEED_FAMILIES.items()],
+        folder=lambda wildcards: P.root,
+    message:
+        "Mean and spread over seeds"
+    shell:
+        "python {params.script:q} --study-folder {params.folder} {params.families}"
+        " --seeds {output.seeds} --agreement {output.agreement} 2>&1 | tee {log}"
+
+
 rule tables:
     input:
         [P.run_table(run, table) for table, runs in RUN_TABLES.items() for run in runs],
+        [P.table(table) for table in STUDY_TABLES],

@@ -103,6 +103,13 @@ def released_files(wildcards):
     return matching_files(RELEASED[wildcards.run].files)
 
 
+def order_spec(wildcards):
+    """Which text a run sees when: a change in the learning rate, say, is none in this."""
+    keys = ["corpus", "tokenizer", "architecture", "seed", "tokens", "steps", "block_size"]
+    keys += ["batch_size", "shuffle", "checkpoints"]
+    return study.runs[wildcards.run].model_dump_json(include=set(keys), exclude_defaults=True)
+
+
 def train_spec(wildcards):
     """All that a run's weights depend on, but its text."""
     run = study.runs[wildcards.run]
@@ -193,10 +200,20 @@ def perplexity_corpora(run):
     return {name: probe.corpus or study.runs[run].corpus for name, probe in PERPLEXITY.items()}
 
 
+def reads_ngrams(run):
+    """Whether a run's predictions are compared with the n-grams of its own training text."""
+    return run in TRAINED and any(probe.ngrams for probe in PERPLEXITY.values())
+
+
 def perplexity_arguments(wildcards):
-    """For score_segment.py: each perplexity probe with its settings and the folder of its tokens."""
+    """For score_segment.py: each perplexity probe with its settings and the folder of its tokens;
+    the folder of the run's own tokens, where a probe reads it."""
     tokenizer = study.runs[wildcards.run].tokenizer
-    return [
+    own = []
+    if reads_ngrams(wildcards.run):
+        folder = tokens_of("")(wildcards).rstrip("/")
+        own = [f"--training-tokens {folder}"]
+    return own + [
         f"--perplexity {name} {quote(spec(PERPLEXITY[name]))} {corpus} "
         + P.tokens(corpus, tokenizer, "").rstrip("/")
         for name, corpus in perplexity_corpora(wildcards.run).items()
@@ -204,13 +221,15 @@ def perplexity_arguments(wildcards):
 
 
 def held_out_tokens(wildcards):
-    """Token files that a run's perplexity probes read."""
+    """Token files that a run's perplexity probes read: held-out text, and its own where asked."""
     tokenizer = study.runs[wildcards.run].tokenizer
-    return [
+    files = [
         P.tokens(corpus, tokenizer, file)
         for corpus in dict.fromkeys(perplexity_corpora(wildcards.run).values())
         for file in ("validation.bin", "meta.json")
     ]
+    own = ("train.bin", "meta.json") if reads_ngrams(wildcards.run) else ()
+    return list(dict.fromkeys(files + [tokens_of(file)(wildcards) for file in own]))
 
 
 def indexes_of(wildcards):
@@ -243,15 +262,65 @@ def runs_with(probes):
     return [name for name in study.runs if probes_for(name, probes)]
 
 
+def trained_with(probes):
+    return [name for name in runs_with(probes) if name in TRAINED]
+
+
+# Runs whose preferences can be regressed: on what people prefer, or on exposure.
+REGRESSED = [
+    name
+    for name in runs_with(BINOMIALS)
+    if name in TRAINED
+    or any(probe.prior in probe.references for probe in probes_for(name, BINOMIALS).values())
+]
+SEED_FAMILIES = {
+    family: runs for family, runs in seed_families(TRAINED).items() if BINOMIALS or MINIMAL_PAIRS
+}
+
 # Tables of one run: name -> the runs that have it.
 RUN_TABLES = {
     "losses": TRAINED,
     "completeness": RELEASED,
+    "preferences": runs_with(BINOMIALS),
     "correlations": runs_with(BINOMIALS),
+    "trajectories": runs_with(BINOMIALS),
+    **dict.fromkeys(("regressions", "deviations", "constraints"), REGRESSED),
+    **dict.fromkeys(("items", "learning", "thresholds"), trained_with(BINOMIALS)),
     "minimal_pairs": runs_with(MINIMAL_PAIRS),
+    **dict.fromkeys(("states", "paradigms", "failing"), runs_with(MINIMAL_PAIRS)),
+    **dict.fromkeys(("bigram_tests", "bigram_classes"), trained_with(MINIMAL_PAIRS)),
     "completions": runs_with(COMPLETIONS),
     "perplexity": runs_with(PERPLEXITY),
 }
+# Tables across runs.
+STUDY_TABLES = [
+    *(["comparisons"] if len(runs_with(BINOMIALS)) > 1 else []),
+    *(["seeds", "seed_agreement"] if SEED_FAMILIES else []),
+]
+
+# Figures of one run: name -> category in the report, tables, runs.
+RUN_FIGURES = {
+    "loss": ("Training", ["losses"], TRAINED),
+    "perplexity": ("Training", ["perplexity"], runs_with(PERPLEXITY)),
+    "correlation": ("Correlations", ["correlations"], runs_with(BINOMIALS)),
+    "relative_frequency": ("Exposure", ["items"], trained_with(BINOMIALS)),
+    "thresholds": ("Exposure", ["learning", "thresholds"], trained_with(BINOMIALS)),
+    "coefficients": ("Regressions", ["regressions"], REGRESSED),
+    "minimal_pairs": ("Minimal pairs", ["minimal_pairs"], runs_with(MINIMAL_PAIRS)),
+    "paradigms": ("Minimal pairs", ["minimal_pairs"], runs_with(MINIMAL_PAIRS)),
+    "entrenchment": ("Getting stuck", ["states", "paradigms"], runs_with(MINIMAL_PAIRS)),
+    "bigrams": ("Getting stuck", ["bigram_classes", "bigram_tests"], trained_with(MINIMAL_PAIRS)),
+    "completions": ("Completions", ["completions"], runs_with(COMPLETIONS)),
+}
+# Figures across runs: name -> category, files.
+STUDY_FIGURES = {}
+if BINOMIALS:
+    STUDY_FIGURES["overview"] = (
+        "Correlations",
+        [P.run_table(run, "correlations") for run in runs_with(BINOMIALS)],
+    )
+if SEED_FAMILIES:
+    STUDY_FIGURES["seeds"] = ("Across seeds", [P.table("seeds")])
 
 
 def scores_of(probes):
@@ -263,10 +332,41 @@ def scores_of(probes):
     ]
 
 
+def last_scores_of(probes):
+    """Input function: the score files of a run's last checkpoint on these probes."""
+    return lambda wildcards: [
+        P.scores(probe, wildcards.run, STEPS[wildcards.run][-1])
+        for probe in probes_for(wildcards.run, probes)
+    ]
+
+
+def exposures_of(probes):
+    """Input function: the exposures of a run that is trained here; of others they are not known."""
+    return lambda wildcards: [
+        P.exposures(probe, wildcards.run) for probe in probes if wildcards.run in TRAINED
+    ]
+
+
 def stimuli_for(probes):
     """Input function: the stimuli of those of the probes that a run is scored on."""
     return lambda wildcards: [
         stimuli_of(probe) for probe in probes_for(wildcards.run, probes).values()
+    ]
+
+
+def weights_for(probes):
+    """Input function: the files of constraint weights of those of the probes."""
+    return lambda wildcards: [
+        file for probe in probes_for(wildcards.run, probes).values() for file in weights_of(probe)
+    ]
+
+
+def responses_for(probes):
+    """Input function: the files of people's choices of those of the probes."""
+    return lambda wildcards: [
+        project_path(probe.responses)
+        for probe in probes_for(wildcards.run, probes).values()
+        if probe.responses is not None
     ]
 
 

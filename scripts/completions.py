@@ -1,7 +1,6 @@
 """Accuracy of completions and probability of the answers at every checkpoint, for all items and
 each class: one table per run."""
 
-import argparse
 from pathlib import Path
 
 import polars as pl
@@ -9,6 +8,7 @@ import polars as pl
 from ontogeny.analysis.completions import completion_statistics
 from ontogeny.analysis.scores import read_scores
 from ontogeny.command import run as run_command
+from ontogeny.command import run_table_parser
 from ontogeny.files import replacing
 from ontogeny.inputs import checkpoint_steps
 from ontogeny.paths import Paths
@@ -18,20 +18,7 @@ from ontogeny.study.runs import read_run
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--study-folder", required=True, help="results/<study>")
-    parser.add_argument("--name", required=True, help="name of the run")
-    parser.add_argument("--run", required=True, help="the run as JSON, as in a study")
-    parser.add_argument(
-        "--probe",
-        nargs=3,
-        action="append",
-        required=True,
-        metavar=("NAME", "SPEC", "STIMULI"),
-        help="a completions probe: its name, its JSON as in a study, and the CSV of its items",
-    )
-    parser.add_argument("--output", type=Path, required=True, help="the table (CSV)")
-    args = parser.parse_args()
+    args = run_table_parser(__doc__).parse_args()
     paths = Paths(args.study_folder)
     steps = checkpoint_steps(read_run(args.run))
     tables = []

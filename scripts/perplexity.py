@@ -12,6 +12,8 @@ from ontogeny.inputs import checkpoint_steps
 from ontogeny.paths import Paths
 from ontogeny.study.runs import read_run
 
+DIVERGENCES = ("kl_unigram", "kl_bigram")  # empty where no probe has `ngrams`
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -30,8 +32,10 @@ def main() -> None:
         for probe in args.probes
         for step in steps
     ]
+    unmeasured = pl.DataFrame(schema=dict.fromkeys(DIVERGENCES, pl.Float64))
+    table = pl.concat([*tables, unmeasured], how="diagonal")
     with replacing(args.output) as temporary:
-        pl.concat(tables).sort("tokens", maintain_order=True).write_csv(temporary)
+        table.sort("tokens", maintain_order=True).write_csv(temporary)
 
 
 if __name__ == "__main__":

@@ -6,21 +6,25 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import torch
 from pydantic import TypeAdapter
+from scipy import sparse
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from ontogeny.command import run as run_command
+from ontogeny.corpus.bigrams import count_bigrams
 from ontogeny.corpus.tokenizer import load_tokenizer
 from ontogeny.corpus.tokens import read_tokens
 from ontogeny.device import choose_device
 from ontogeny.files import read_json, sha256
 from ontogeny.paths import Paths
 from ontogeny.progress import Progress, say
+from ontogeny.scoring.divergence import Divergence
 from ontogeny.scoring.index import load_index
 from ontogeny.scoring.perplexity import perplexity
 from ontogeny.scoring.probes import make_scorer
@@ -64,6 +68,11 @@ def arguments() -> argparse.Namespace:
         metavar=("NAME", "SPEC", "CORPUS", "TOKENS_FOLDER"),
         help="a perplexity probe: its name, its JSON, and the corpus with its token files",
     )
+    parser.add_argument(
+        "--training-tokens",
+        type=Path,
+        help="token files of the run's own corpus, for perplexity probes with `ngrams`",
+    )
     parser.add_argument("--block-size", type=int, required=True, help="block of perplexity probes")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
     parser.add_argument("--gpu", type=int, default=0, help="GPUs; 0 (default) scores on the CPU")
@@ -98,8 +107,10 @@ def perplexity_task(
     held_out = meta["splits"]["validation"]
     stream = read_tokens(Path(folder, "validation.bin"), meta["dtype"])
     bytes_per_token = held_out["bytes"] / max(held_out["tokens"], 1)
+    own = args.training_tokens if probe.ngrams else None
 
     def scorer_for(model: PreTrainedModel) -> Callable[[], pl.DataFrame]:
+        divergence = Divergence(text_bigrams(own), model.device) if own else None
         return lambda: perplexity_table(
             corpus,
             perplexity(
@@ -110,6 +121,7 @@ def perplexity_task(
                 bytes_per_token,
                 args.batch_tokens,
                 probe.precision,
+                divergence,
             ),
         )
 
@@ -119,8 +131,16 @@ def perplexity_task(
         probe.max_tokens,
         args.block_size,
         probe.precision,
+        *([sha256(own / "train.bin")] if own else []),
     )
     return Task(name, made_from, scorer_for)
+
+
+@cache
+def text_bigrams(folder: Path) -> sparse.csr_array:
+    """The bigrams of a training text, counted once for all probes."""
+    meta = read_json(folder / "meta.json")
+    return count_bigrams(read_tokens(folder / "train.bin", meta["dtype"]), meta["vocab_size"])
 
 
 def whole_weights(path: Path, expected: str, manifest: Path) -> dict[str, torch.Tensor]:

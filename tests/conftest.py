@@ -50,10 +50,14 @@ TINY = {
             "items_from": "toy",
             "prompts": "data/toy/prompts.csv",
             "max_prompts": 2,
-            "references": {"truth": {"column": "TruePreference", "midpoint": 0}},
+            "references": {
+                "truth": {"column": "TruePreference", "midpoint": 0},
+                "human": {"column": "GenPref"},
+            },
+            "constraints": ["Anim", "Power"],
         },
         "grammar": {"type": "minimal_pairs", "pairs_from": "toy"},
-        "held-out": {"type": "perplexity", "max_tokens": 1_000},
+        "held-out": {"type": "perplexity", "max_tokens": 1_000, "ngrams": True},
     },
     "runs": {
         "slow": {**RUN, "optimizer": {"lr": 1e-3}},

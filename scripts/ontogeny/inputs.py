@@ -11,6 +11,7 @@ from ontogeny.published.score_files import by_step, published_files
 from ontogeny.scoring.stimuli.binomials import read_all_weights, read_binomials, read_prompts
 from ontogeny.scoring.stimuli.completions import read_questions
 from ontogeny.scoring.stimuli.minimal_pairs import read_minimal_pairs
+from ontogeny.scoring.stimuli.responses import choices_by_item, read_responses
 from ontogeny.study.errors import StudyError
 from ontogeny.study.models import FilesCorpus, Study
 from ontogeny.study.probes import BinomialsProbe, CompletionsProbe, MinimalPairsProbe
@@ -124,9 +125,18 @@ def _binomials_problems(name: str, probe: BinomialsProbe) -> Iterator[str]:
         read_prompts(Path(project_path(probe.prompts)))
     except ValueError as error:
         yield f"probes.{name}.prompts: {error}"
+    items = None
     try:
         weights = read_all_weights(probe.references)
         if probe.items is not None:
-            read_binomials(Path(project_path(probe.items)), probe, weights)
+            items = read_binomials(Path(project_path(probe.items)), probe, weights)
     except ValueError as error:
         yield f"probes.{name}: {error}"
+    if probe.responses is not None:
+        path = Path(project_path(probe.responses))
+        try:
+            responses = read_responses(path)
+            if items is not None:  # those of a toy corpus are made by a job
+                choices_by_item(responses, items, path)
+        except ValueError as error:
+            yield f"probes.{name}.responses: {error}"

@@ -70,6 +70,22 @@ class Paths:
         """Scores of one checkpoint on one probe."""
         return f"{self.root}/scores/{probe}/{run}/{checkpoint_name(step)}.csv"
 
+    def occurrences(self, probe: str, corpus: str, tokenizer: str) -> str:
+        """Where the items of a probe, and their words, stand in a corpus."""
+        return f"{self.root}/occurrences/{probe}/{corpus}/{tokenizer}.parquet"
+
+    def exposures(self, probe: str, run: str) -> str:
+        """How often a run had seen each item by each of its checkpoints."""
+        return f"{self.root}/exposures/{probe}/{run}.csv"
+
+    def bigrams(self, probe: str, run: str, file: str) -> str:
+        """What the bigrams that a run had seen by each of its checkpoints say of minimal pairs."""
+        return f"{self.root}/bigrams/{probe}/{run}/{file}"
+
+    def table(self, table: str) -> str:
+        """A table across runs."""
+        return f"{self.root}/tables/{table}.csv"
+
     def run_table(self, run: str, table: str) -> str:
         return f"{self.root}/tables/{run}/{table}.csv"
 

@@ -28,16 +28,20 @@ HEAVY = {
 RUNS = {"corpus": 1, "tokenizer": 1, "architecture": 1, "tokens": 1, "train_0": 2, "train_1": 2}
 STIMULI = {"toy_items": 1, "toy_minimal_pairs": 1, "index": 2}
 SCORES = {**RUNS, **STIMULI, "score_0": 2, "score_1": 2}
-TABLES = {**SCORES, "losses": 2, "correlations": 2, "minimal_pairs": 2, "perplexity": 2}
-FIGURES = {
-    **TABLES,
-    "plot_loss": 2,
-    "plot_correlation": 2,
-    "plot_minimal_pairs": 2,
-    "plot_paradigms": 2,
-    "plot_perplexity": 2,
-    "plot_overview": 1,
+EXPOSURES = {"corpus": 1, "tokenizer": 1, "tokens": 1, "toy_items": 1, "occurrences": 1}
+OF_BINOMIALS = ("preferences", "correlations", "trajectories", "regressions", "learning")
+OF_PAIRS = ("minimal_pairs", "stuck", "bigrams", "bigram_hypothesis")
+TABLES = {
+    **SCORES,
+    **{"occurrences": 1, "exposures": 2, "comparisons": 1},
+    **dict.fromkeys([*OF_BINOMIALS, *OF_PAIRS, "losses", "perplexity"], 2),
 }
+RUN_FIGURES = (
+    *("loss", "perplexity", "correlation", "relative_frequency", "thresholds", "coefficients"),
+    *("minimal_pairs", "paradigms", "entrenchment", "bigrams"),
+)
+FIGURES = {**TABLES, **{f"plot_{figure}": 2 for figure in RUN_FIGURES}, "plot_overview": 1}
+ONLY_TABLES = ("trajectories", "comparisons")  # no figure is made from them
 
 
 @pytest.mark.parametrize(
@@ -46,8 +50,9 @@ FIGURES = {
         ("corpora", {"corpus": 1}),
         ("runs", RUNS),
         ("scores", SCORES),
+        ("exposure", {**EXPOSURES, "exposures": 2}),
         ("tables", TABLES),
-        ("figures", FIGURES),
+        ("figures", {rule: n for rule, n in FIGURES.items() if rule not in ONLY_TABLES}),
         ("all", FIGURES),
     ],
 )
@@ -64,21 +69,21 @@ def test_the_default_study_runs_without_arguments(elsewhere):
     expected["architecture"] = len(
         {(run.architecture, run.tokenizer) for run in study.runs.values()}
     )
-    expected["plot_overview"] = 1
+    expected["occurrences"] = expected["tokens"]
+    expected.update(["plot_overview", "comparisons", "seeds", "plot_seeds"])
     for run in study.runs.values():
         expected.update(f"train_{segment.number}" for segment in run.segments())
         expected.update(f"score_{segment.number}" for segment in run.segments())
-        expected.update(["losses", "correlations", "minimal_pairs", "perplexity"])
-        expected.update(["plot_loss", "plot_correlation", "plot_perplexity"])
-        expected.update(["plot_minimal_pairs", "plot_paradigms"])
+        expected.update(["losses", "perplexity", "exposures", *OF_BINOMIALS, *OF_PAIRS])
+        expected.update(f"plot_{figure}" for figure in RUN_FIGURES)
     dry = elsewhere.dry_run()
     assert dry.counts == expected
-    assert len(study.runs) == 4
+    assert len(study.runs) == 6
     assert not (elsewhere.folder / "results").exists()
 
 
 def test_one_figure_asks_for_one_run(elsewhere):
-    dry = elsewhere.dry_run("results/demo/figures/opt-s-diverse/correlation.png")
+    dry = elsewhere.dry_run("results/demo/figures/opt-s-diverse-1/correlation.png")
     stages = Counter(rule.rstrip("0123456789_") for rule in dry.counts)
     assert stages["correlations"] == stages["plot_correlation"] == 1
     assert stages["corpus"] == stages["tokens"] == stages["toy_items"] == 1
@@ -88,10 +93,11 @@ def test_one_figure_asks_for_one_run(elsewhere):
     assert dry.counts["index"] == 2
     assert set(stages) <= {
         *("corpus", "tokenizer", "architecture", "tokens", "toy_items", "toy_minimal_pairs"),
-        *("index", "train", "score", "correlations", "plot_correlation"),
+        *("index", "train", "score", "occurrences", "exposures", "preferences"),
+        *("correlations", "plot_correlation"),
     }
-    assert "opt-s-diverse" in dry.output
-    for other in ("opt-m", "repeated"):
+    assert "opt-s-diverse-1" in dry.output
+    for other in ("opt-s-diverse-2", "repeated"):
         assert other not in dry.output
 
 

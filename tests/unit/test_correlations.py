@@ -1,5 +1,3 @@
-import csv
-import itertools
 import math
 
 import numpy as np
@@ -8,23 +6,21 @@ import pytest
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from ontogeny.analysis.correlations import (
-    COLUMNS,
-    accuracy,
-    correlations,
-    item_groups,
-    pearson,
-)
+from ontogeny.analysis.correlations import COLUMNS, accuracy, correlations, pearson, spearman
+from ontogeny.analysis.groups import make_items as with_groups
 from ontogeny.analysis.scores import item_preferences
-from ontogeny.paths import PROJECT
-from ontogeny.scoring.stimuli.binomials import Binomial, read_binomials
-from ontogeny.study.probes import BinomialsProbe, Reference
+from ontogeny.scoring.stimuli.binomials import Binomial
+from ontogeny.study.probes import BinomialsProbe
 
-PUBLISHED_ITEMS = PROJECT.parent / "shared/data/binomials/nonce_and_attested_binoms.csv"
-REFERENCES = {
-    "human": Reference(column="GenPref"),
-    "relative_frequency": Reference(column="RelFreq", attested_only=True),
-}
+PROBE = BinomialsProbe(
+    type="binomials",
+    items="items.csv",
+    frequency_bins=3,
+    references={
+        "human": {"column": "GenPref"},
+        "relative_frequency": {"column": "RelFreq", "attested_only": True},
+    },
+)
 
 
 def make_items(attested=12, nonce=6, seed=0):
@@ -59,8 +55,18 @@ def make_scores(items, steps, prompts=(" ",), seed=1, tokens_per_step=100):
     return pl.DataFrame(rows).sample(fraction=1, shuffle=True, seed=seed).lazy()
 
 
-def table(items, scores, references=REFERENCES, bins=3):
-    return correlations(item_preferences(scores), items, references, bins, "opt-s", "binomials")
+def table(items, scores, seen=None):
+    preferences = item_preferences(scores)
+    return correlations(preferences, with_groups(items, PROBE, seen), "opt-s", "binomials")
+
+
+def one_pearson(x, y):
+    """Of one row, as numbers."""
+    return {name: float(value[0]) for name, value in pearson(x[None], y).items()}
+
+
+def one_accuracy(x, y, midpoint):
+    return {name: float(value[0]) for name, value in accuracy(x[None], y, midpoint).items()}
 
 
 def one_row(rows, **keys):
@@ -77,51 +83,57 @@ def test_pearson_is_that_of_scipy_with_its_fisher_interval(n, slope):
     y = slope * x + noise
     theirs = stats.pearsonr(x, y)
     interval = theirs.confidence_interval(0.95)
-    assert pearson(x, y) == pytest.approx(
+    assert one_pearson(x, y) == pytest.approx(
         {"r": theirs.statistic, "r_low": interval.low, "r_high": interval.high}, abs=1e-12
     )
 
 
 def test_pearson_at_its_limits():
     x = np.arange(6.0)
-    assert pearson(x, 2 * x + 1) == pytest.approx({"r": 1, "r_low": 1, "r_high": 1})
-    assert pearson(x, -x)["r"] == pytest.approx(-1)
-    none = {"r": None, "r_low": None, "r_high": None}
-    assert pearson(x, np.ones(6)) == none
-    assert pearson(np.zeros(6), x) == none
-    assert pearson(x[:1], x[:1]) == none
-    three = pearson(x[:3], np.array([1.0, 3.0, 2.0]))
-    assert three == {"r": pytest.approx(0.5), "r_low": None, "r_high": None}
+    assert one_pearson(x, 2 * x + 1) == pytest.approx({"r": 1, "r_low": 1, "r_high": 1})
+    assert one_pearson(x, -x)["r"] == pytest.approx(-1)
+    for one, other in ((x, np.ones(6)), (np.zeros(6), x), (x[:1], x[:1])):
+        assert np.isnan(list(one_pearson(one, other).values())).all()
+    three = one_pearson(x[:3], np.array([1.0, 3.0, 2.0]))
+    assert three["r"] == pytest.approx(0.5)
+    assert np.isnan([three["r_low"], three["r_high"]]).all()
+
+
+def test_each_row_is_by_itself():
+    x, y = np.random.default_rng(0).normal(size=(5, 12)), np.arange(12.0) % 7
+    x[3] = 1.0  # constant, beside rows that are not
+    x[4] = np.round(x[4])  # ties
+    rows = [0, 1, 2, 4]
+    expected = [stats.pearsonr(x[row], y).statistic for row in rows]
+    assert pearson(x, y)["r"][rows] == pytest.approx(expected)
+    assert spearman(x, y)[rows] == pytest.approx([stats.spearmanr(x[row], y)[0] for row in rows])
+    assert np.isnan(pearson(x, y)["r"][3]) and np.isnan(spearman(x, y)[3])
 
 
 def test_accuracy_counts_ties_one_half_and_leaves_out_the_undecided():
     preference = np.array([1.0, -2.0, 0.0, 0.5, 0.0, -9.0])
     reference = np.array([0.9, 0.1, 0.8, 0.2, 0.5, 0.5])
     # right, right, tie, wrong; two at the midpoint
-    result = accuracy(preference, reference, 0.5)
+    result = one_accuracy(preference, reference, 0.5)
     assert result["accuracy"] == (1 + 1 + 0.5) / 4
     assert result["accuracy_n"] == 4
-    assert accuracy(-preference, reference, 0.5)["accuracy"] == 1.5 / 4
-    assert accuracy(preference, reference - 0.5, 0.0) == result
-    nothing = accuracy(preference[4:], reference[4:], 0.5)
-    assert nothing == {
-        "accuracy": None,
-        "accuracy_low": None,
-        "accuracy_high": None,
-        "accuracy_n": 0,
-    }
+    assert one_accuracy(-preference, reference, 0.5)["accuracy"] == 1.5 / 4
+    assert one_accuracy(preference, reference - 0.5, 0.0) == result
+    nothing = one_accuracy(preference[4:], reference[4:], 0.5)
+    assert nothing.pop("accuracy_n") == 0
+    assert np.isnan(list(nothing.values())).all()
 
 
 def test_the_threshold_of_a_log_odds_is_zero():
     preference = np.array([0.2, 0.4, -0.2])
-    assert accuracy(preference, np.array([0.6, 0.7, 0.1]), 0.5)["accuracy"] == 1.0
+    assert one_accuracy(preference, np.array([0.6, 0.7, 0.1]), 0.5)["accuracy"] == 1.0
 
 
 @pytest.mark.parametrize(("right", "n"), [(0, 5), (5, 5), (7, 10), (2.5, 4), (400, 594)])
 def test_the_interval_of_accuracy_is_wilsons(right, n):
     x = np.r_[np.ones(math.floor(right)), np.zeros(math.ceil(right % 1))]
     x = np.r_[x, -np.ones(n - len(x))]
-    result = accuracy(x, np.full(n, 0.9), 0.5)
+    result = one_accuracy(x, np.full(n, 0.9), 0.5)
     z, p = 1.959963984540054, right / n
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
@@ -130,54 +142,6 @@ def test_the_interval_of_accuracy_is_wilsons(right, n):
     assert result["accuracy_high"] == pytest.approx(centre + half, abs=1e-9)
     theirs = proportion_confint(right, n, method="wilson")
     assert (result["accuracy_low"], result["accuracy_high"]) == pytest.approx(theirs, abs=1e-9)
-
-
-# ---------------------------------------------------------------------------- groups
-
-
-@pytest.mark.parametrize(("attested", "bins"), [(12, 3), (13, 3), (14, 5), (7, 7), (2, 3)])
-def test_frequency_bins_are_equal_in_count_and_ordered(attested, bins):
-    items = make_items(attested)
-    groups = item_groups(items, bins)
-    names = [f"attested-{number}of{bins}" for number in range(1, bins + 1)]
-    parts = [groups.get(name, np.array([], int)) for name in names]
-    sizes = [len(part) for part in parts]
-    assert sum(sizes) == attested
-    assert max(sizes) - min(sizes) <= 1
-    assert sorted(np.concatenate(parts)) == list(range(attested))
-    frequencies = [[items[i].frequency for i in part] for part in parts if len(part)]
-    for rarer, more_frequent in itertools.pairwise(frequencies):
-        assert max(rarer) <= min(more_frequent)
-    assert all(len(members) for members in groups.values())
-
-
-def test_groups_without_members_are_left_out():
-    assert set(item_groups(make_items(4, 0), 0)) == {"all", "attested"}
-    assert set(item_groups(make_items(0, 4), 3)) == {"all", "nonce"}
-
-
-def test_items_without_a_count_are_in_no_bin():
-    items = [*make_items(6, 0), Binomial("c", "d", True, None, {})]
-    groups = item_groups(items, 2)
-    assert len(groups["attested"]) == 7
-    assert [len(groups[f"attested-{n}of2"]) for n in (1, 2)] == [3, 3]
-
-
-@pytest.mark.skipif(not PUBLISHED_ITEMS.is_file(), reason=f"needs {PUBLISHED_ITEMS}")
-def test_groups_of_the_published_items():
-    references = {name: value.model_dump() for name, value in REFERENCES.items()}
-    probe = BinomialsProbe(type="binomials", items="x", references=references)
-    items = read_binomials(PUBLISHED_ITEMS, probe, {})
-    with open(PUBLISHED_ITEMS, encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    groups = item_groups(items, 5)
-    sizes = {name: len(members) for name, members in groups.items()}
-    bins = [sizes.pop(f"attested-{n}of5") for n in range(1, 6)]
-    assert sizes == {"all": 725, "attested": 594, "nonce": 131}
-    assert sorted(bins) == [118, 119, 119, 119, 119]
-    counts = sorted(float(row["OverallFreq"]) for row in rows if row["Attested"] == "1")
-    rarest = [items[i].frequency for i in groups["attested-1of5"]]
-    assert sorted(rarest) == counts[: len(rarest)]
 
 
 # ---------------------------------------------------------------------------- the table
@@ -205,8 +169,8 @@ def test_checkpoints_are_ordered_by_tokens_and_not_by_name():
     assert rows["tokens"].unique(maintain_order=True).to_list() == [100 * step for step in steps]
     assert rows["checkpoint"].unique(maintain_order=True).to_list() == names
     shuffled = preferences.sample(fraction=1, shuffle=True, seed=3)
-    again = correlations(shuffled, items, REFERENCES, 3, "opt-s", "binomials")
-    assert again["tokens"].is_sorted()
+    again = correlations(shuffled, with_groups(items, PROBE), "opt-s", "binomials")
+    assert again.equals(rows)
 
 
 def test_each_row_is_of_its_group_reference_and_checkpoint():
@@ -240,6 +204,36 @@ def test_a_reference_for_attested_items_has_no_nonce_rows():
     assert one_row(rows, group="nonce", reference="human")["n"] == 6
 
 
+def test_exposure_adds_groups_and_a_reference_of_the_same_items_at_every_checkpoint():
+    items = make_items()
+    seen = np.zeros((18, 2), dtype=int)
+    seen[4:14] = np.random.default_rng(2).integers(1, 9, size=(10, 2))  # 2 of them nonce
+    scores = make_scores(items, [0, 1, 50])
+    rows = table(items, scores, seen)
+    assert one_row(rows, step=50, group="seen", reference="human")["n"] == 10
+    assert one_row(rows, step=50, group="unseen", reference="human")["n"] == 8
+    counts = rows.filter(reference="relative_exposure").group_by("group").agg(pl.col("n").unique())
+    assert {group: n for group, (n,) in counts.iter_rows()} == {
+        **{"all": 10, "attested": 8, "nonce": 2, "seen": 10},
+        **{f"attested-{i}of3": n for i, n in zip((1, 2, 3), bins_of(items, seen), strict=True)},
+        **{f"seen-{i}of5": 2 for i in range(1, 6)},
+    }
+    value = dict(item_preferences(scores).filter(step=50).select("binom", "preference").iter_rows())
+    x = [value[item.alpha] for item in items[4:14]]
+    expected = stats.pearsonr(x, seen[4:14, 0] / seen[4:14].sum(axis=1)).statistic
+    row = one_row(rows, step=50, group="seen", reference="relative_exposure")
+    assert row["r"] == pytest.approx(expected)
+    others = rows.filter(pl.col("reference") != "relative_exposure")
+    others = others.filter(~pl.col("group").str.contains("seen"))
+    assert others.equals(table(items, scores))
+
+
+def bins_of(items, seen):
+    """How many items of each third by frequency the run has seen."""
+    order = sorted(range(12), key=lambda i: items[i].frequency)
+    return [sum(bool(seen[i].sum()) for i in order[k : k + 4]) for k in (0, 4, 8)]
+
+
 def test_constant_preferences_have_no_correlation_but_ties():
     items = make_items()
     scores = make_scores(items, [0]).with_columns(preference=pl.lit(0.0))
@@ -253,7 +247,7 @@ def test_a_missing_item_is_an_error_that_names_it():
     scores = make_scores(items, [1, 2])
     hole = ~((pl.col("step") == 2) & (pl.col("binom") == items[4].alpha))
     with pytest.raises(
-        ValueError, match=r"run 'opt-s', step-2: no finite score for 1 .*a004 and b"
+        ValueError, match=r"run 'opt-s', step-2: no preference for 1 items.*a004 and b"
     ):
         table(items, scores.filter(hole))
 
@@ -263,7 +257,7 @@ def test_a_score_that_is_no_number_is_an_error(value):
     items = make_items()
     bad = pl.when(pl.col("binom") == items[4].alpha).then(pl.lit(value, pl.Float64))
     scores = make_scores(items, [1]).with_columns(preference=bad.otherwise("preference"))
-    with pytest.raises(ValueError, match=r"no finite score for 1 items.*a004 and b"):
+    with pytest.raises(ValueError, match=r"no preference for 1 items.*a004 and b"):
         table(items, scores)
 
 

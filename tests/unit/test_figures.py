@@ -9,6 +9,13 @@ import matplotlib.image
 import numpy as np
 import polars as pl
 import pytest
+from figure_tables import (
+    LONG,
+    synthetic_correlations,
+    synthetic_losses,
+    synthetic_perplexity,
+    synthetic_seeds,
+)
 from statsmodels.nonparametric.smoothers_lowess import lowess as statsmodels_lowess
 
 from ontogeny.figures import smooth, style
@@ -16,119 +23,11 @@ from ontogeny.figures.correlation import correlation_figure
 from ontogeny.figures.loss import loss_figure
 from ontogeny.figures.overview import overview_figure
 from ontogeny.figures.perplexity import perplexity_figure
+from ontogeny.figures.seeds import seeds_figure
 from ontogeny.figures.tables import CORRELATIONS, check_table, read_table
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
-
-
-def synthetic_correlations(
-    run="opt-s-diverse",
-    tokens=None,
-    groups=("all", "attested", "nonce", "attested-1of3", "attested-2of3", "attested-3of3"),
-    references=("human", "truth", "relative_frequency"),
-    probes=("binomials",),
-    seed=0,
-):
-    """Attested items rise to about .8 (frequent ones first), nonce items to .7 and fall to .4.
-
-    r at 0 tokens is null; `relative_frequency` has no nonce items.
-    """
-    if tokens is None:
-        tokens = [0, *np.geomspace(4096, 3_000_000, 14).astype(int)]
-    noise = np.random.default_rng(seed)
-    sizes = {"all": 420, "attested": 300, "nonce": 120}
-    first, last = np.log(4096), np.log(max(*tokens, 3_000_000))
-    rows = []
-    for probe in probes:
-        for reference in references:
-            for group in groups:
-                if reference == "relative_frequency" and group in ("all", "nonce"):
-                    continue
-                n = sizes.get(group, 100)
-                late = {"attested-1of3": 0.75, "attested-3of3": 0.35}.get(group, 0.5)
-                top = {"attested-1of3": 0.45, "attested-3of3": 0.9, "nonce": 0.7}.get(group, 0.8)
-                for step, count in enumerate(tokens):
-                    row = {
-                        "run": run,
-                        "checkpoint": f"step-{step:08d}",
-                        "step": step,
-                        "tokens": int(count),
-                        "probe": probe,
-                        "group": group,
-                        "reference": reference,
-                        "n": n,
-                        "r": None,
-                        "r_low": None,
-                        "r_high": None,
-                    }
-                    if count > 0:
-                        t = (np.log(count) - first) / (last - first)
-                        r = top / (1 + np.exp(-(t - late * 0.8) * 14))
-                        if group == "nonce":
-                            r -= 0.3 / (1 + np.exp(-(t - 0.8) * 20))
-                        z = np.arctanh(r) + noise.normal() / np.sqrt(n - 3)
-                        half = 1.96 / np.sqrt(n - 3)
-                        row |= dict(
-                            zip(
-                                ("r_low", "r", "r_high"),
-                                np.tanh([z - half, z, z + half]),
-                                strict=True,
-                            )
-                        )
-                    rows.append(row)
-    return pl.DataFrame(rows, schema_overrides=dict.fromkeys(("r", "r_low", "r_high"), pl.Float64))
-
-
-def synthetic_losses(steps=200, tokens_per_step=16_384, run="opt-s-diverse", seed=0):
-    noise = np.random.default_rng(seed)
-    step = np.arange(1, steps + 1)
-    tokens = step * tokens_per_step
-    loss = 2.2 + 6.8 * (1 + tokens / 1.5e5) ** -0.6 + noise.normal(0, 0.08, steps)
-    warmup = max(steps // 20, 1)
-    lr = 3e-4 * np.minimum(step / warmup, (steps - step) / max(steps - warmup, 1))
-    return pl.DataFrame(
-        {
-            "run": run,
-            "step": step,
-            "tokens": tokens,
-            "epoch": tokens / 2e6,
-            "loss": loss,
-            "lr": lr,
-            "grad_norm": 1.0,
-            "tokens_per_second": 1e4,
-        }
-    )
-
-
-def synthetic_perplexity(
-    tokens=None, run="opt-s-diverse", probes=(("heldout", "diverse", 51_234),)
-):
-    if tokens is None:
-        tokens = [0, *np.geomspace(4096, 3_000_000, 14).astype(int)]
-    tokens = np.asarray(tokens)
-    parts = []
-    for offset, (probe, corpus, n_tokens) in enumerate(probes):
-        loss = 2.2 + 0.4 * offset + (6.8 - 0.4 * offset) * (1 + tokens / 1.5e5) ** -0.6
-        parts.append(
-            pl.DataFrame(
-                {
-                    "run": run,
-                    "checkpoint": [f"step-{i:08d}" for i in range(len(tokens))],
-                    "step": np.arange(len(tokens)),
-                    "tokens": tokens,
-                    "probe": probe,
-                    "corpus": corpus,
-                    "n_tokens": n_tokens,
-                    "loss": loss,
-                    "perplexity": np.exp(loss),
-                    "bits_per_byte": loss / 3,
-                }
-            )
-        )
-    return pl.concat(parts)
-
-
-LONG = [0, *range(9_830_400, 8_970_000_000, 9_830_400)]  # 912 checkpoints and step 0
+BANDS = ("geom_ribbon", "geom_linerange")
 
 
 @pytest.fixture(autouse=True)
@@ -181,6 +80,36 @@ def test_a_null_correlation_is_a_mark_at_the_edge_and_not_a_value():
     assert points["r"].max() < -0.25
 
 
+def test_groups_by_exposure_have_a_row_of_their_own():
+    by_frequency = [f"attested-{i}of3" for i in (1, 2, 3)]
+    by_exposure = [f"seen-{i}of5" for i in range(1, 6)]
+    groups = ("all", "attested", "nonce", "seen", "unseen", *by_frequency, *by_exposure)
+    plot = correlation_figure(synthetic_correlations(groups=groups))
+    rows = (
+        drawn(plot, "geom_point")
+        .group_by(pl.col("row").cast(str))
+        .agg(pl.col("group").cast(str).unique())
+    )
+    shown = {row: set(of) for row, of in rows.iter_rows()}
+    assert shown == {
+        "attested, nonce": {"attested", "nonce"},
+        "by frequency": set(by_frequency),
+        "by exposure": set(by_exposure),
+    }
+    assert "had seen an item by its end" in plot.labels.caption.replace("\n", " ")
+    assert "seen" not in correlation_figure(synthetic_correlations()).labels.caption
+    colours = style.colours(by_frequency + by_exposure)
+    assert len(set(colours.values())) == 8
+
+
+def test_seen_and_unseen_take_nobodys_place():
+    """Where the items file has no parts, `all` is drawn, and nothing by exposure beside it."""
+    table = synthetic_correlations(groups=("all", "seen", "unseen"), references=("human",))
+    for figure in (correlation_figure(table), overview_figure({"a": table})):
+        points = drawn(figure, "geom_point").filter(pl.col("tokens") > 0)
+        assert set(points["group"].cast(str)) == {"all"}
+
+
 def test_a_defined_correlation_at_step_0_is_drawn_with_its_interval_but_not_smoothed():
     table = synthetic_correlations().with_columns(
         pl.col("r").fill_null(0.1), pl.col("r_low").fill_null(0.0), pl.col("r_high").fill_null(0.2)
@@ -229,6 +158,37 @@ def test_perplexity_has_every_checkpoint():
     table = synthetic_perplexity(probes=probes)
     points = drawn(perplexity_figure(table), "geom_point")
     assert points.sort("perplexity")["perplexity"].to_list() == sorted(table["perplexity"])
+
+
+@pytest.mark.parametrize("tokens", [None, LONG, [500], [0], [0, 300, 500]])
+def test_seeds_show_every_checkpoint_of_main_groups_and_of_all_pairs(tokens):
+    table = synthetic_seeds(tokens=tokens)
+    plot = seeds_figure(table)
+    points = drawn(plot, "geom_point").with_columns(pl.col("series").cast(str))
+    groups = (pl.col("statistic") == "r") & pl.col("group").is_in(["attested", "nonce"])
+    expected = table.filter(groups | (pl.col("uid") == "all") & (pl.col("phenomenon") == "all"))
+    expected = expected.filter(pl.col("mean").is_not_null())
+    key = ["family", "reference", "group", "tokens", "mean"]
+    assert sorted(points.select(key).rows(), key=str) == sorted(
+        expected.select(key).rows(), key=str
+    )
+    assert set(points["panel"].cast(str)) <= {"human", "relative frequency", "grammar: accuracy"}
+    bands = [layer._data for layer in plot.layers if type(layer.geom).__name__ in BANDS]
+    bands = pl.concat([pl.from_pandas(frame) for frame in bands], how="diagonal_relaxed")
+    if tokens is LONG:
+        assert bands.group_by("key").len()["len"].max() <= 61
+    else:
+        assert len(bands) == len(expected)
+    assert (bands["high"] - bands["low"]).to_list() == pytest.approx([0.1] * len(bands))
+
+
+@pytest.mark.parametrize("n_seeds", [1, 2])
+def test_less_than_three_seeds_have_no_band(n_seeds):
+    plot = seeds_figure(synthetic_seeds(n_seeds=n_seeds))
+    assert all(layer._data.empty for layer in plot.layers if type(layer.geom).__name__ in BANDS)
+    assert "Bands" not in plot.labels.caption
+    labels = set(drawn(plot, "geom_point")["label"].cast(str))
+    assert labels == {f"{family}\n{n_seeds} seeds" for family in ("opt-s", "opt-m")}
 
 
 @pytest.mark.parametrize("steps", [1, 2, 50, 200_000])
@@ -380,6 +340,10 @@ def figures():
         "loss": lambda: loss_figure(synthetic_losses()),
         "one step": lambda: loss_figure(synthetic_losses(1)),
         "perplexity": lambda: perplexity_figure(synthetic_perplexity(**base)),
+        "seeds": lambda: seeds_figure(synthetic_seeds()),
+        "long seeds": lambda: seeds_figure(
+            synthetic_seeds(["a"], LONG, references=("human",), probes=())
+        ),
         "one perplexity": lambda: perplexity_figure(synthetic_perplexity([500])),
     }
 
@@ -401,7 +365,7 @@ def test_files_are_the_same_bytes_each_time_and_not_blank(tmp_path, name):
     )
 
 
-@pytest.mark.parametrize("name", ["correlation", "overview", "loss", "perplexity"])
+@pytest.mark.parametrize("name", ["correlation", "overview", "loss", "perplexity", "seeds"])
 def test_nothing_is_clipped_at_the_edge_of_the_image(tmp_path, name):
     image = matplotlib.image.imread(written(tmp_path, figures()[name]())[0])[:, :, :3]
     edges = [image[:3], image[-3:], image[:, :3], image[:, -3:]]
@@ -417,6 +381,7 @@ def test_nothing_is_clipped_at_the_edge_of_the_image(tmp_path, name):
         (correlation_figure, synthetic_correlations()),
         (loss_figure, synthetic_losses()),
         (perplexity_figure, synthetic_perplexity()),
+        (seeds_figure, synthetic_seeds()),
         (lambda table, name: overview_figure({name: table}), synthetic_correlations()),
     ],
 )
@@ -451,19 +416,20 @@ def test_nan_and_empty_fields_of_a_csv_are_null(tmp_path):
     assert read["r"].null_count() == table["r"].null_count() > 0
 
 
-@pytest.mark.parametrize("name", ["correlation", "loss", "perplexity", "overview"])
+@pytest.mark.parametrize("name", ["correlation", "loss", "perplexity", "overview", "seeds"])
 def test_scripts(tmp_path, name):
     tables = {
         "correlation": [synthetic_correlations(references=("human",))],
         "loss": [synthetic_losses()],
         "perplexity": [synthetic_perplexity()],
         "overview": [synthetic_correlations(run) for run in ("a", "b")],
+        "seeds": [synthetic_seeds()],
     }[name]
     paths = [tmp_path / f"{i}.csv" for i in range(len(tables))]
     for table, path in zip(tables, paths, strict=True):
         table.write_csv(path)
     png, svg = tmp_path / "out" / "f.png", tmp_path / "out" / "f.svg"
-    script = [sys.executable, SCRIPTS / f"plot_{name}.py", "--png", png, "--svg", svg, "--table"]
+    script = [sys.executable, SCRIPTS / "plot.py", name, "--png", png, "--svg", svg, "--tables"]
     done = subprocess.run([*script, *paths], capture_output=True, text=True)
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "")
     assert png.stat().st_size > 10_000 and svg.stat().st_size > 10_000
@@ -472,8 +438,8 @@ def test_scripts(tmp_path, name):
 def test_a_script_reports_a_mistake_in_one_line(tmp_path):
     path = tmp_path / "losses.csv"
     synthetic_losses().head(0).write_csv(path)
-    script = [sys.executable, SCRIPTS / "plot_loss.py", "--png", "a", "--svg", "b", "--table", path]
-    done = subprocess.run(script, capture_output=True, text=True, cwd=tmp_path)
+    script = [sys.executable, SCRIPTS / "plot.py", "loss", "--png", "a", "--svg", "b", "--tables"]
+    done = subprocess.run([*script, path], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {path}: the table has no rows")
     assert len(done.stderr.splitlines()) == 1

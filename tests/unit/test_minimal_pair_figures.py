@@ -294,7 +294,7 @@ def test_scripts(tmp_path, name):
     table = tmp_path / "t.csv"
     FIGURES[name][1]().write_csv(table)
     png, svg = tmp_path / "out" / "f.png", tmp_path / "out" / "f.svg"
-    script = [sys.executable, PROJECT / "scripts" / f"plot_{name}.py", "--table", table]
+    script = [sys.executable, PROJECT / "scripts" / "plot.py", name, "--tables", table]
     done = subprocess.run([*script, "--png", png, "--svg", svg], capture_output=True, text=True)
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "")
     assert png.stat().st_size > 10_000 and svg.stat().st_size > 10_000

@@ -74,7 +74,8 @@ def small(elsewhere):
 def test_two_published_runs_become_tables_and_figures(small):
     workflow, study, values = small
     assert workflow.dry_run("tables").counts == {
-        **{"import_scores_0": 1, "import_scores_1": 1, "completeness": 2, "correlations": 2},
+        **{"import_scores_0": 1, "import_scores_1": 1, "completeness": 2},
+        **{"preferences": 2, "correlations": 2, "trajectories": 2, "comparisons": 1},
         "tables": 1,
     }
     output = workflow.make("tables")
@@ -98,7 +99,8 @@ def test_two_published_runs_become_tables_and_figures(small):
     assert workflow.dry_run("scores", "tables").counts == {}
     study["runs"]["two"]["last_step"] = 984
     workflow.write(study)
-    assert workflow.dry_run("tables").counts == {"completeness": 1, "correlations": 1, "tables": 1}
+    again = ("completeness", "preferences", "correlations", "trajectories", "comparisons")
+    assert workflow.dry_run("tables").counts == {**dict.fromkeys(again, 1), "tables": 1}
     output = workflow.make("tables")
     assert "run two: 2 of 123 expected checkpoints, 121 missing: 24-984; 1 beside the" in output
 

@@ -42,14 +42,24 @@ def test_everything_is_made_and_nothing_is_left_to_do(finished):
             made = {path.name for path in (finished.results / "scores" / probe / run).iterdir()}
             assert made == {f"step-{step:08d}.csv" for step in STEPS}
         tables = {path.name for path in (finished.results / "tables" / run).iterdir()}
-        names = ("losses", "correlations", "minimal_pairs", "perplexity")
+        names = (
+            *("losses", "preferences", "correlations", "trajectories", "regressions"),
+            *("deviations", "constraints", "items", "learning", "thresholds", "minimal_pairs"),
+            *("states", "paradigms", "failing", "bigram_tests", "bigram_classes", "perplexity"),
+        )
         assert tables == {f"{name}.csv" for name in names}
         figures = {path.name for path in (finished.results / "figures" / run).iterdir()}
-        names = ("loss", "correlation", "minimal_pairs", "paradigms", "perplexity")
+        names = (
+            *("loss", "perplexity", "correlation", "relative_frequency", "thresholds"),
+            *("coefficients", "minimal_pairs", "paradigms", "entrenchment", "bigrams"),
+        )
         assert figures == {f"{name}.{suffix}" for name in names for suffix in ("png", "svg")}
+    across = [path.name for path in (finished.results / "tables").glob("*.csv")]
+    assert across == ["comparisons.csv"]
     for suffix in ("png", "svg"):
         assert (finished.results / "figures" / f"overview.{suffix}").stat().st_size > 1000
-    assert finished.dry_run("all", "corpora", "runs", "scores", "tables", "figures").counts == {}
+    everything = ("all", "corpora", "runs", "exposure", "scores", "tables", "figures")
+    assert finished.dry_run(*everything).counts == {}
     assert "Nothing to be done" in finished.make()
 
 
@@ -156,10 +166,17 @@ def test_tables_have_a_row_for_each_checkpoint_or_step(finished, run):
     correlations = rows(tables / "correlations.csv")
     groups = {row["group"] for row in correlations}
     assert {"all", "attested", "nonce"} <= groups
-    assert len(correlations) == len(STEPS) * len(groups)
+    assert {"seen", "unseen", "seen-1of5", "seen-5of5"} <= groups
+    kinds = {(row["group"], row["reference"]) for row in correlations}
+    assert {reference for _, reference in kinds} == {"truth", "human", "relative_exposure"}
+    assert len(correlations) == len(STEPS) * len(kinds)
     for row in correlations:
-        assert -1 <= float(row["r_low"]) <= float(row["r"]) <= float(row["r_high"]) <= 1
-        assert row["group"] != "all" or int(row["n"]) == ITEMS
+        if row["r_low"]:
+            assert -1 <= float(row["r_low"]) <= float(row["r"]) <= float(row["r_high"]) <= 1
+        else:  # few items of the group were seen, or all in one order
+            assert row["reference"] == "relative_exposure"
+        if row["group"] == "all" and row["reference"] != "relative_exposure":
+            assert int(row["n"]) == ITEMS
 
 
 def test_the_runs_differ_only_from_the_first_step_on(finished):

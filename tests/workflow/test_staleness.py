@@ -6,11 +6,17 @@ import pytest
 
 pytestmark = pytest.mark.workflow
 
-GATHERING = {"correlations": 1, "minimal_pairs": 1, "perplexity": 1}
+OF_BINOMIALS = ("preferences", "correlations", "trajectories", "regressions", "learning")
+OF_PAIRS = ("minimal_pairs", "stuck", "bigram_hypothesis")
+GATHERING = dict.fromkeys([*OF_BINOMIALS, *OF_PAIRS, "perplexity"], 1)
 DRAWING = {
-    f"plot_{figure}": 1 for figure in ("correlation", "minimal_pairs", "paradigms", "perplexity")
+    f"plot_{figure}": 1
+    for figure in (
+        *("correlation", "relative_frequency", "thresholds", "coefficients"),
+        *("minimal_pairs", "paradigms", "entrenchment", "bigrams", "perplexity"),
+    )
 }
-FIGURES = {**DRAWING, "plot_overview": 1, "all": 1}
+FIGURES = {**DRAWING, "plot_overview": 1, "comparisons": 1, "all": 1}
 
 
 def identities(folder):
@@ -117,7 +123,7 @@ def test_a_run_that_changes_is_made_again_alone(project, tiny):
         **{"train_0": 1, "train_1": 1, "score_0": 1, "score_1": 1, "losses": 1},
         **{**GATHERING, "plot_loss": 1, **FIGURES},
     }
-    assert "Figure: correlations of all runs" in dry.jobs
+    assert "Figure: overview of the study" in dry.jobs
     assert [message for message in dry.jobs if "slow" in message] == []
 
 
@@ -126,7 +132,12 @@ def test_a_new_run_is_made_beside_the_others(project, tiny):
     project.write(tiny)
     dry = project.dry_run()
     made = {message for message in dry.jobs if "faster" not in message}
-    assert made == {"Figure: correlations of all runs"}
+    assert made == {
+        "Figure: overview of the study",
+        "Comparison of all runs, item by item",
+        "Mean and spread over seeds",  # of `fast` and `faster`
+        "Figure: seeds of the study",
+    }
 
 
 def test_a_changed_probe_trains_nothing(project, tiny):
@@ -135,4 +146,4 @@ def test_a_changed_probe_trains_nothing(project, tiny):
     dry = project.dry_run()
     stages = {"index": 1, "score_0": 2, "score_1": 2}
     of_both_runs = dict.fromkeys([*GATHERING, *DRAWING], 2)
-    assert dry.counts == {**stages, **of_both_runs, "plot_overview": 1, "all": 1}
+    assert dry.counts == {**stages, **of_both_runs, "plot_overview": 1, "comparisons": 1, "all": 1}

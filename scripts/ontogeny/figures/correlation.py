@@ -4,7 +4,14 @@ import plotnine as p9
 import polars as pl
 
 from ontogeny.figures import style
-from ontogeny.figures.trajectories import group_order, in_main, is_binned, prepared, trajectories
+from ontogeny.figures.trajectories import (
+    group_order,
+    in_main,
+    is_binned,
+    is_by_exposure,
+    prepared,
+    trajectories,
+)
 
 PANEL = (2.4, 2.0)  # inches
 STRIP = 24  # characters of a line of a panel's title
@@ -13,8 +20,9 @@ STRIP = 24  # characters of a line of a panel's title
 def correlation_figure(table: pl.DataFrame, name: str = "correlations") -> p9.ggplot:
     """One run: r against tokens, a column of panels for each reference (and probe).
 
-    The upper row has the groups with their intervals, the lower one the frequency groups if the
-    table has any. More than four references go down the page instead.
+    The first row has the groups with their intervals. Below are the groups by frequency and those
+    by how often the run has seen the items, where the table has any. More than four references go
+    down the page instead.
 
     Args:
         table: columns `tables.CORRELATIONS`; r and its interval null where undefined.
@@ -27,9 +35,10 @@ def correlation_figure(table: pl.DataFrame, name: str = "correlations") -> p9.gg
     run = style.only_run(table, name)
     table = table.filter(is_binned() | in_main())
     main = ", ".join(group_order(table.filter(in_main())))
-    rows = [style.wrapped(main, STRIP), "by frequency"]
+    rows = [style.wrapped(main, STRIP), "by frequency", "by exposure"]
+    binned = pl.when(is_by_exposure()).then(pl.lit(rows[2])).otherwise(pl.lit(rows[1]))
     table = table.with_columns(
-        row=pl.when(is_binned()).then(pl.lit(rows[1])).otherwise(pl.lit(rows[0])),
+        row=pl.when(is_binned()).then(binned).otherwise(pl.lit(rows[0])),
         panel=style.wrapped_column("panel", STRIP),
     )
     rows = [row for row in rows if row in table["row"]]

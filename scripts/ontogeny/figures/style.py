@@ -29,6 +29,7 @@ BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = (
 )  # fmt: skip
 GROUPS = {"all": INK, "attested": BLUE, "nonce": VERMILLION}
 OTHERS = [GREEN, PURPLE, ORANGE, SKY]
+SHADES = {"attested": "BuGn", "seen": "BuPu"}
 FREQUENCY_GROUP = re.compile(r"(?P<base>.+)-(?P<bin>\d+)of(?P<bins>\d+)")
 
 
@@ -61,7 +62,7 @@ def theme(width: float, height: float) -> p9.theme:
 def colours(names: Iterable[str]) -> dict[str, str]:
     """A colour for each group or other series; a group's is the same in every figure.
 
-    Frequency groups (`attested-2of3`) go from light (rarest) to dark (most frequent).
+    Frequency groups (`attested-2of3`, `seen-2of3`) go from light (rarest) to dark (most frequent).
     """
     names = list(names)
     free = [name for name in names if name not in GROUPS and not FREQUENCY_GROUP.fullmatch(name)]
@@ -74,7 +75,8 @@ def colours(names: Iterable[str]) -> dict[str, str]:
         if match := FREQUENCY_GROUP.fullmatch(name):
             last = max(int(match["bins"]) - 1, 1)
             shade = 0.42 + 0.58 * (int(match["bin"]) - 1) / last
-            found[name] = mpl.colors.to_hex(mpl.colormaps["BuGn"](shade))
+            shades = mpl.colormaps[SHADES.get(match["base"], "BuGn")]
+            found[name] = mpl.colors.to_hex(shades(shade))
     return {name: GROUPS.get(name) or found[name] for name in names}
 
 
@@ -85,6 +87,11 @@ def count_label(value: float) -> str:
         if scaled < 1000 or unit == "T":
             return f"{scaled:g}{unit}"
     raise AssertionError("unreachable")
+
+
+def number_labels(values: Iterable[float]) -> list[str]:
+    """Numbers of an axis, with a minus that is as wide as a plus."""
+    return [f"{value:.3g}".replace("-", "−") for value in values]
 
 
 def range_label(values: Iterable[int]) -> str:

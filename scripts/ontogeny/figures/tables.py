@@ -17,6 +17,22 @@ CORRELATIONS = {
     "r_low": pl.Float64,
     "r_high": pl.Float64,
 }
+SEEDS = {
+    "family": pl.String,
+    "checkpoint": pl.String,
+    "tokens": pl.Int64,
+    "probe": pl.String,
+    "group": pl.String,
+    "reference": pl.String,
+    "phenomenon": pl.String,
+    "uid": pl.String,
+    "statistic": pl.String,
+    "n": pl.Int64,
+    "n_seeds": pl.Int64,
+    "mean": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+}
 LOSSES = {"run": pl.String, "tokens": pl.Int64, "loss": pl.Float64, "lr": pl.Float64}
 MINIMAL_PAIRS = {
     "run": pl.String,
@@ -29,6 +45,24 @@ MINIMAL_PAIRS = {
     "accuracy": pl.Float64,
     "accuracy_low": pl.Float64,
     "accuracy_high": pl.Float64,
+}
+STATES = {
+    "run": pl.String,
+    "tokens": pl.Int64,
+    "probe": pl.String,
+    "uid": pl.String,
+    "n": pl.Int64,
+    "accuracy": pl.Float64,
+    "state": pl.String,
+}
+PARADIGMS = {
+    "run": pl.String,
+    "probe": pl.String,
+    "uid": pl.String,
+    "fate": pl.String,
+    "end_accuracy": pl.Float64,
+    "onset_tokens": pl.Int64,
+    "recovery_tokens": pl.Int64,
 }
 COMPLETIONS = {
     "run": pl.String,
@@ -50,6 +84,76 @@ PERPLEXITY = {
     "corpus": pl.String,
     "n_tokens": pl.Int64,
     "perplexity": pl.Float64,
+    "kl_unigram": pl.Float64,
+    "kl_bigram": pl.Float64,
+}
+OPTIONAL = ("kl_unigram", "kl_bigram")  # null in a table that does not have them
+BIGRAM_CLASSES = {
+    "run": pl.String,
+    "probe": pl.String,
+    "uid": pl.String,
+    "fate": pl.String,
+    "n": pl.Int64,
+    "early_tokens": pl.Int64,
+    "early_separation": pl.Float64,
+    "early_bigram_separation": pl.Float64,
+    "end_tokens": pl.Int64,
+    "end_separation": pl.Float64,
+    "end_bigram_separation": pl.Float64,
+}
+BIGRAM_TESTS = {
+    "run": pl.String,
+    "probe": pl.String,
+    "test": pl.String,
+    "predictor": pl.String,
+    "statistic": pl.String,
+    "value": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "p": pl.Float64,
+    "n": pl.Int64,
+    "positives": pl.Int64,
+}
+REGRESSIONS = {
+    "run": pl.String,
+    "probe": pl.String,
+    "model_name": pl.String,
+    "items": pl.String,
+    "tokens": pl.Int64,
+    "term": pl.String,
+    "estimate": pl.Float64,
+    "lo": pl.Float64,
+    "hi": pl.Float64,
+    "n_items": pl.Int64,
+}
+ITEMS = {
+    "run": pl.String,
+    "probe": pl.String,
+    "binom": pl.String,
+    "alpha_seen": pl.Int64,
+    "nonalpha_seen": pl.Int64,
+    "log_ratio": pl.Float64,
+    "preference": pl.Float64,
+}
+LEARNING = {
+    "run": pl.String,
+    "probe": pl.String,
+    "mean_exposure": pl.Float64,
+    "n": pl.Int64,
+    "n_items": pl.Int64,
+    "correct": pl.Float64,
+    "correct_lo": pl.Float64,
+    "correct_hi": pl.Float64,
+}
+THRESHOLDS = {
+    "run": pl.String,
+    "probe": pl.String,
+    "model": pl.String,
+    "term": pl.String,
+    "estimate": pl.Float64,
+    "lo": pl.Float64,
+    "hi": pl.Float64,
+    "n_items": pl.Int64,
 }
 
 
@@ -71,6 +175,8 @@ def check_table(
     Raises:
         ValueError: as for `read_table`.
     """
+    absent = [name for name in OPTIONAL if name in columns and name not in table.columns]
+    table = table.with_columns(pl.lit(None).alias(name) for name in absent)
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise ValueError(

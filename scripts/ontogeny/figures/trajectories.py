@@ -12,6 +12,7 @@ from ontogeny.figures.tables import CORRELATIONS, check_table
 KEY = ["run", "probe", "reference", "group"]
 SPARSE = 60  # checkpoints whose intervals show one by one
 INTERVAL = "Bars: 95 % interval of r (Fisher z)"
+SEEN = "Seen: by how often the run had seen an item by its end, both orders together."
 CURVE = "Lines: lowess on log tokens."
 UNDEFINED = "×: r undefined (equal preferences, or too few items)."
 
@@ -33,13 +34,19 @@ def is_binned() -> pl.Expr:
     return pl.col("group").str.contains(f"^(?:{style.FREQUENCY_GROUP.pattern})$")
 
 
+def is_by_exposure() -> pl.Expr:
+    """Whether a row is of a group that is made by what the run has seen."""
+    return pl.col("group").str.contains("^(?:seen|unseen|seen-.*)$")
+
+
 def in_main() -> pl.Expr:
-    """Whether a row is of a group that isn't of frequency.
+    """Whether a row is of a group of the items file that isn't of frequency.
 
     `all` says nothing beside its parts: its rows count only where there are no others.
     """
-    is_part = ~is_binned() & (pl.col("group") != "all")
-    return ~is_binned() & (is_part | ~is_part.any().over("run", "probe", "reference"))
+    is_all = pl.col("group") == "all"
+    is_part = ~is_binned() & ~is_by_exposure() & ~is_all
+    return is_part | (is_all & ~is_part.any().over("run", "probe", "reference"))
 
 
 def trajectories(
@@ -90,6 +97,8 @@ def trajectories(
         + p9.geom_line(data=place(curves), size=0.9)
     )  # fmt: skip
     sentences = ["n: items."]
+    if len(table.filter(is_by_exposure())):
+        sentences.append(SEEN)
     if len(intervals):
         sentences.append(f"{INTERVAL} at some of the checkpoints." if dense else f"{INTERVAL}.")
     sentences += [CURVE] if len(curves) else []
@@ -107,14 +116,19 @@ def trajectories(
             limits=groups,
             labels=names,
         )
-        + p9.scale_y_continuous(
-            limits=(low, high),
-            expand=(0, 0.02),
-            breaks=[-1, -0.5, 0, 0.5, 1],
-            labels=["−1.0", "−0.5", "0.0", "0.5", "1.0"],
-        )
+        + scale_r(low, high)
         + p9.labs(caption=style.caption(sentences, width), color="")
         + style.theme(width, height)
+    )
+
+
+def scale_r(low: float, high: float) -> p9.scale_y_continuous:
+    """The axis of r between two limits."""
+    return p9.scale_y_continuous(
+        limits=(low, high),
+        expand=(0, 0.02),
+        breaks=[-1, -0.5, 0, 0.5, 1],
+        labels=["−1.0", "−0.5", "0.0", "0.5", "1.0"],
     )
 
 

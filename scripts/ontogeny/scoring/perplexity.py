@@ -7,17 +7,24 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from ontogeny.scoring.divergence import Divergence
 from ontogeny.scoring.engine import bounded_batch, selected_logits
 
 
 @dataclass(frozen=True)
 class Perplexity:
-    """Mean loss in nats per predicted token, its exponential, and bits per byte of the text."""
+    """Mean loss in nats per predicted token, its exponential, and bits per byte of the text.
+
+    `kl_unigram`, `kl_bigram`: mean divergence of the predictions from n-grams, in nats; None where
+    it was not asked for.
+    """
 
     n_tokens: int
     loss: float
     perplexity: float
     bits_per_byte: float
+    kl_unigram: float | None = None
+    kl_bigram: float | None = None
 
 
 def perplexity(
@@ -28,18 +35,19 @@ def perplexity(
     bytes_per_token: float,
     batch_tokens: int,
     precision: str = "fp32",
+    divergence: Divergence | None = None,
 ) -> Perplexity:
     """Loss on the first `max_tokens` ids of a token file.
 
     The stream is cut into consecutive blocks of `block_size`, as in training, the last one
     shorter; each block's first token is given. `bytes_per_token` is the UTF-8 length of the text
-    over its tokens.
+    over its tokens. `divergence`: of the n-grams that predictions are compared with, if any.
     """
     device = next(model.parameters()).device
     stream = np.asarray(tokens[:max_tokens], dtype=np.int64)
     whole = len(stream) // block_size * block_size
     parts = [stream[:whole].reshape(-1, block_size), stream[None, whole:]]
-    total, count = 0.0, 0
+    total, count, apart = 0.0, 0, np.zeros(2)
     with torch.inference_mode():
         for part in parts:
             if part.shape[1] < 2:
@@ -52,9 +60,11 @@ def perplexity(
                     model, places[:, :-1].flatten(), precision, input_ids=batch
                 )
                 targets = batch[:, 1:].flatten()
-                logprobs = logits.log_softmax(dim=1).gather(1, targets[:, None])
-                total -= float(logprobs.double().sum())
-                count += logprobs.numel()
+                logprobs = logits.log_softmax(dim=1)
+                total -= float(logprobs.gather(1, targets[:, None]).double().sum())
+                count += len(targets)
+                if divergence is not None:
+                    apart += divergence.sums(batch[:, :-1].flatten(), logprobs)
     if count == 0:
         raise ValueError("the held-out text has fewer than two tokens: nothing to predict")
     loss = total / count
@@ -63,4 +73,6 @@ def perplexity(
         loss=loss,
         perplexity=math.exp(loss),
         bits_per_byte=loss / math.log(2) / bytes_per_token,
+        kl_unigram=None if divergence is None else float(apart[0]) / count,
+        kl_bigram=None if divergence is None else float(apart[1]) / count,
     )

@@ -64,8 +64,10 @@ def completions_table(
 
 
 def perplexity_table(corpus: str, result: Perplexity) -> pl.DataFrame:
-    """One row: `corpus, n_tokens, loss, perplexity, bits_per_byte`."""
-    return pl.DataFrame({"corpus": [corpus], **{key: [x] for key, x in vars(result).items()}})
+    """One row: `corpus, n_tokens, loss, perplexity, bits_per_byte`, and `kl_unigram, kl_bigram`
+    where they were asked for."""
+    known = {key: [x] for key, x in vars(result).items() if x is not None}
+    return pl.DataFrame({"corpus": [corpus], **known})
 
 
 def write_scores(path: Path, checkpoint: Checkpoint, table: pl.DataFrame) -> None:

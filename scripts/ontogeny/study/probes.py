@@ -1,11 +1,25 @@
 """Probes: stimuli, and how checkpoints are scored on them."""
 
 import re
+from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from ontogeny.study.section import Count, Name, Section, Seed
+
+
+def _ascending(bins: int | list[float]) -> int | list[float]:
+    if isinstance(bins, list) and any(low >= high for low, high in pairwise([0.0, *bins])):
+        raise ValueError(f"edges of groups must be above 0 and ascend, not {bins}")
+    return bins
+
+
+# So many groups of equal size, or the edges between groups.
+Bins = Annotated[
+    Annotated[int, Field(ge=0, le=100)] | Annotated[list[float], Field(min_length=1)],
+    AfterValidator(_ascending),
+]
 
 
 class Reference(Section):
@@ -73,20 +87,51 @@ class BinomialsProbe(ProbeBase):
     frequency_column: str = Field(
         "OverallFreq", description="Column of how often the item occurs, both orders together."
     )
-    frequency_bins: int = Field(
+    frequency_bins: Bins = Field(
         3,
-        ge=0,
         description="Attested items are also reported in so many groups of equal size, from the "
-        "rarest to the most frequent; 0 for none.",
+        "rarest to the most frequent; 0 for none. Or a list of edges, in the unit of "
+        "`frequency_column`: `[1000, 100000]` makes three groups.",
+    )
+    exposure_bins: Bins = Field(
+        5,
+        description="The same for the items that a run's text holds, by how often the run has seen "
+        "them at its end, both orders together.",
     )
     references: dict[Name, Reference] = Field(
         min_length=1, description="What preferences are compared with."
+    )
+    prior: Name = Field(
+        "human",
+        description="The reference that tells what people prefer in general, whatever they have "
+        "heard; regressions that need it are left out where there is none of this name.",
+    )
+    constraints: list[str] = Field(
+        [],
+        description="Columns of the items file with the values of constraints on the order, "
+        "positive where they favour the alphabetical order.",
+    )
+    responses: str | None = Field(
+        None,
+        description="CSV of people's choices, a row each: `Word1`, `Word2`, and `resp` (`alpha` or "
+        "`nonalpha`).",
     )
 
     @model_validator(mode="after")
     def has_one_source(self) -> "BinomialsProbe":
         if (self.items is None) == (self.items_from is None):
             raise ValueError("give either `items` or `items_from`")
+        return self
+
+    @model_validator(mode="after")
+    def names_are_known(self) -> "BinomialsProbe":
+        if "prior" in self.model_fields_set and self.prior not in self.references:
+            raise ValueError(
+                f"`prior` is {self.prior!r}, which is not under `references`; there: "
+                + ", ".join(self.references)
+            )
+        if repeated := [name for name in self.constraints if self.constraints.count(name) > 1]:
+            raise ValueError(f"`constraints` names {repeated[0]!r} twice")
         return self
 
 
@@ -162,6 +207,11 @@ class PerplexityProbe(ProbeBase):
         None, description="Corpus whose held-out documents are read; by default the run's own."
     )
     max_tokens: Count = Field(100_000, description="Read at most so many tokens.")
+    ngrams: bool = Field(
+        False,
+        description="Also measure how far the predictions are from those of unigrams and of "
+        "bigrams of the run's training text. Only of runs that are trained here.",
+    )
 
 
 # Scored string by string, through an index.

@@ -1,6 +1,8 @@
 """Runs: trained here, fetched from the Hub, or scored by someone else."""
 
 import json
+import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, model_validator
@@ -204,6 +206,28 @@ AnyRun = Annotated[Run | HubRun | ScoresRun, Field(discriminator="source")]
 def read_run(spec: str) -> Run | HubRun | ScoresRun:
     """A run from JSON, as the scripts get it: one without `source` is trained."""
     return TypeAdapter(AnyRun).validate_python({"source": "train", **json.loads(spec)})
+
+
+def seed_families(runs: Mapping[str, Run]) -> dict[str, list[str]]:
+    """Runs that differ in nothing but their seed, where there are two or more.
+
+    The name of a family is what the names of its runs begin with in common, without the `-`, `_`,
+    `.` or `-seed` at its end; the first run's name where that is nothing or is taken.
+    """
+    alike: dict[str, list[str]] = {}
+    for name, run in sorted(runs.items()):
+        alike.setdefault(run.model_dump_json(exclude={"seed"}), []).append(name)
+    families: dict[str, list[str]] = {}
+    for names in alike.values():
+        if len(names) > 1:
+            common = names[0]
+            while not all(name.startswith(common) for name in names):
+                common = common[:-1]
+            if any(name[len(common) :][:1].isdigit() for name in names):
+                common = common.rstrip("0123456789")  # no part of a seed
+            common = re.sub(r"[-_.]*(?:seed)?[-_.]*\Z", "", common)
+            families[names[0] if not common or common in families else common] = names
+    return families
 
 
 class Grid(Section):

@@ -21,7 +21,8 @@ class Binomial:
     """Two words, `word1` first in the alphabet, and what is known of them.
 
     `references` holds one number per reference of the probe, or None where it is undefined;
-    `frequency` counts both orders together, in the unit of the items file.
+    `frequency` counts both orders together, in the unit of the items file; `constraints` holds the
+    value of each of the probe's constraints.
     """
 
     word1: str
@@ -29,6 +30,7 @@ class Binomial:
     attested: bool
     frequency: float | None
     references: Mapping[str, float | None] = field(default_factory=dict)
+    constraints: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def alpha(self) -> str:
@@ -140,7 +142,8 @@ def _binomial(
         else:
             references[name] = optional_number(row, reference.column)
     frequency = optional_number(row, probe.frequency_column) if probe.frequency_bins else None
-    return Binomial(word1, word2, attested, frequency, references)
+    constraints = {name: number(row, name) for name in probe.constraints}
+    return Binomial(word1, word2, attested, frequency, references, constraints)
 
 
 def _words(row: Mapping[str, str]) -> tuple[str, str]:
@@ -167,4 +170,5 @@ def _needed_columns(probe: BinomialsProbe, weights: Mapping[str, Mapping[str, fl
             columns.append(reference.column)
         else:
             columns.extend(column for column in weights[name] if column != "intercept")
+    columns.extend(probe.constraints)
     return list(dict.fromkeys(columns))

@@ -1,0 +1,103 @@
+# Exposure: what of the stimuli a run has read by each of its checkpoints. Nothing here waits for
+# training: which text each step sees follows from the study.
+
+
+rule occurrences:
+    input:
+        stimuli=lambda wildcards: stimuli_of(BINOMIALS[wildcards.probe]),
+        documents=P.corpus("{corpus}", "train.parquet"),
+        tokenizer=P.tokenizer("{tokenizer}", "tokenizer.json"),
+        tokens=expand(
+            P.tokens("{{corpus}}", "{{tokenizer}}", "{file}"),
+            file=["train.bin", "train.documents.npy", "meta.json"],
+        ),
+    output:
+        P.occurrences("{probe}", "{corpus}", "{tokenizer}"),
+    log:
+        P.log("occurrences/{probe}/{corpus}/{tokenizer}"),
+    benchmark:
+        P.benchmark("occurrences/{probe}/{corpus}/{tokenizer}")
+    conda:
+        ENVIRONMENT
+    threads: CORPUS.threads
+    resources:
+        mem_mb=CORPUS.mem_mb,
+        runtime=CORPUS.runtime,
+    params:
+        script=f"{SCRIPTS}/occurrences.py",
+        folder=lambda wildcards: P.tokens(wildcards.corpus, wildcards.tokenizer, ""),
+    message:
+        "Occurrences of the items of {wildcards.probe} in corpus {wildcards.corpus}"
+    shell:
+        "python {params.script:q} --items {input.stimuli:q} --documents {input.documents}"
+        " --tokenizer {input.tokenizer} --tokens-folder {params.folder} --threads {threads}"
+        " --output {output} 2>&1 | tee {log}"
+
+
+rule exposures:
+    input:
+        stimuli=lambda wildcards: stimuli_of(BINOMIALS[wildcards.probe]),
+        occurrences=lambda wildcards: P.occurrences(
+            wildcards.probe,
+            study.runs[wildcards.run].corpus,
+            study.runs[wildcards.run].tokenizer,
+        ),
+        meta=tokens_of("meta.json"),
+    output:
+        P.exposures("{probe}", "{run}"),
+    log:
+        P.log("exposures/{probe}/{run}"),
+    benchmark:
+        P.benchmark("exposures/{probe}/{run}")
+    wildcard_constraints:
+        run=any_of(TRAINED),
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=ANALYSIS.mem_mb,
+        runtime=ANALYSIS.runtime,
+    params:
+        script=f"{SCRIPTS}/exposures.py",
+        run=order_spec,
+    message:
+        "Exposures of {wildcards.run} to the items of {wildcards.probe}"
+    shell:
+        "python {params.script:q} --name {wildcards.run} --run {params.run:q}"
+        " --items {input.stimuli:q} --occurrences {input.occurrences} --meta {input.meta}"
+        " --output {output} 2>&1 | tee {log}"
+
+
+rule bigrams:
+    input:
+        tokens=tokens_of("train.bin"),
+        meta=tokens_of("meta.json"),
+        index=lambda wildcards: P.index(wildcards.probe, study.runs[wildcards.run].tokenizer),
+    output:
+        classes=P.bigrams("{probe}", "{run}", "classes.csv"),
+        pairs=P.bigrams("{probe}", "{run}", "pairs.csv"),
+    log:
+        P.log("bigrams/{probe}/{run}"),
+    benchmark:
+        P.benchmark("bigrams/{probe}/{run}")
+    wildcard_constraints:
+        run=any_of(TRAINED),
+    conda:
+        ENVIRONMENT
+    threads: CORPUS.threads
+    resources:
+        mem_mb=CORPUS.mem_mb,
+        runtime=CORPUS.runtime,
+    params:
+        script=f"{SCRIPTS}/bigrams.py",
+        run=order_spec,
+    message:
+        "What the bigrams that {wildcards.run} has read say of the pairs of {wildcards.probe}"
+    shell:
+        "python {params.script:q} --name {wildcards.run} --run {params.run:q}"
+        " --probe {wildcards.probe} --tokens {input.tokens} --meta {input.meta} --index {input.index}"
+        " --classes {output.classes} --pairs {output.pairs} 2>&1 | tee {log}"
+
+
+rule exposure:
+    input:
+        [P.exposures(probe, run) for probe in BINOMIALS for run in TRAINED],

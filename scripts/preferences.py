@@ -1,0 +1,36 @@
+"""Average each item's preference over its prompts, at every checkpoint of a run: one table per run,
+which the other analyses of binomials read."""
+
+from pathlib import Path
+
+import polars as pl
+
+from ontogeny.analysis.scores import read_preferences
+from ontogeny.command import run as run_command
+from ontogeny.command import run_table_parser
+from ontogeny.files import replacing
+from ontogeny.inputs import checkpoint_steps
+from ontogeny.paths import Paths
+from ontogeny.progress import say
+from ontogeny.published.completeness import completeness_line
+from ontogeny.scoring.stimuli.binomials import read_words
+from ontogeny.study.runs import ScoresRun, read_run
+
+
+def main() -> None:
+    args = run_table_parser(__doc__).parse_args()
+    paths, run = Paths(args.study_folder), read_run(args.run)
+    steps = checkpoint_steps(run)
+    if isinstance(run, ScoresRun):
+        say(completeness_line(args.name, steps, run.expected_steps()))
+    tables = []
+    for name, _, stimuli in args.probe:
+        items = [item.alpha for item in read_words(Path(stimuli))]
+        files = {step: paths.scores(name, args.name, step) for step in steps}
+        tables.append(read_preferences(files, items, args.name, name))
+    with replacing(args.output) as temporary:
+        pl.concat(tables).write_csv(temporary)
+
+
+if __name__ == "__main__":
+    run_command(main)
