@@ -112,7 +112,8 @@ def make_run(folder: Path, checkpoints: int, items: int, prompts: int) -> None:
     choices = {name: words * PARTICIPANTS for name, words in both.items()}
     resp = np.where(chosen.ravel(), "alpha", "nonalpha")
     write(folder / "responses.csv", choices | {"resp": resp})
-    last = preference[-1] + rng.normal(scale=0.5, size=(prompts, items))
+    noise = rng.normal(scale=0.5, size=(prompts, items))
+    last = preference[-1] + noise - noise.mean(axis=0)
     scores = {"prompt": np.repeat([f"prompt {i}" for i in range(prompts)], items)}
     scores |= {"binom": names * prompts, "preference": last.ravel()}
     same = {"model": RUN, "checkpoint": f"step-{steps[-1]:08d}", "step": steps[-1]}

@@ -20,7 +20,7 @@ rule preferences:
     params:
         script=f"{SCRIPTS}/preferences.py",
         run=run_spec,
-        probes=probe_arguments(BINOMIALS),
+        probes=probe_arguments(BINOMIALS, scoring_spec),
         folder=lambda wildcards: P.root,
     message:
         "Preferences of {wildcards.run}, by item"

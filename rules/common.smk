@@ -89,6 +89,12 @@ def spec(section):
     return section.model_dump_json(exclude_defaults=True)
 
 
+def scoring_spec(probe):
+    """A probe as JSON without what only analyses use, so that these alone are made again."""
+    analysed = {"exposure_bins", "prior", "constraints", "responses"}
+    return probe.model_dump_json(exclude_defaults=True, exclude=analysed)
+
+
 def run_spec(wildcards):
     return spec(study.runs[wildcards.run])
 
@@ -190,7 +196,7 @@ def indexed_arguments(wildcards):
     """For score_segment.py: each probe that has an index, with its settings."""
     tokenizer = study.runs[wildcards.run].tokenizer
     return [
-        f"--probe {name} {quote(spec(probe))} {P.index(name, tokenizer)}"
+        f"--probe {name} {quote(scoring_spec(probe))} {P.index(name, tokenizer)}"
         for name, probe in INDEXED.items()
     ]
 
@@ -370,10 +376,10 @@ def responses_for(probes):
     ]
 
 
-def probe_arguments(probes):
+def probe_arguments(probes, settings=spec):
     """For the scripts that make tables: each probe of a run with its settings and stimuli."""
     return lambda wildcards: [
-        f"--probe {name} {quote(spec(probe))} {quote(stimuli_of(probe))}"
+        f"--probe {name} {quote(settings(probe))} {quote(stimuli_of(probe))}"
         for name, probe in probes_for(wildcards.run, probes).items()
     ]
 

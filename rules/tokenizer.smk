@@ -85,7 +85,7 @@ rule index:
         ENVIRONMENT
     params:
         script=f"{SCRIPTS}/index.py",
-        spec=lambda wildcards: spec(INDEXED[wildcards.probe]),
+        spec=lambda wildcards: scoring_spec(INDEXED[wildcards.probe]),
         prompts=lambda wildcards, input: (
             f"--prompts {quote(input.prompts)}" if input.prompts else ""
         ),

@@ -35,6 +35,8 @@ def main() -> None:
                 ("pairs.csv", hypothesis.PAIRS),
             )
         )
+        if pairs.is_empty():
+            raise ValueError(f"{paths.bigrams(probe, args.name, 'pairs.csv')}: it has no rows")
         steps = pairs["step"].unique().sort()
         scores = read_scores([paths.scores(probe, args.name, step) for step in steps])
         of_probe = (table.filter(pl.col("probe") == probe) for table in (fates, model))

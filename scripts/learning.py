@@ -17,8 +17,10 @@ from ontogeny.study.probes import BinomialsProbe
 
 def main() -> None:
     parser = run_table_parser(__doc__)
-    parser.add_argument("--learning", type=Path, required=True, help="the second table (CSV)")
-    parser.add_argument("--thresholds", type=Path, required=True, help="the third table (CSV)")
+    parser.add_argument(
+        "--learning", type=Path, required=True, help="table by exposure so far (CSV)"
+    )
+    parser.add_argument("--thresholds", type=Path, required=True, help="table of thresholds (CSV)")
     args = parser.parse_args()
     paths = Paths(args.study_folder)
     made = {args.output: item_table, args.learning: learning_curve, args.thresholds: thresholds}

@@ -23,8 +23,12 @@ from ontogeny.study.probes import BinomialsProbe
 
 def main() -> None:
     parser = run_table_parser(__doc__)
-    parser.add_argument("--deviations", type=Path, required=True, help="the second table (CSV)")
-    parser.add_argument("--constraints", type=Path, required=True, help="the third table (CSV)")
+    parser.add_argument(
+        "--deviations", type=Path, required=True, help="table of distances to exposures (CSV)"
+    )
+    parser.add_argument(
+        "--constraints", type=Path, required=True, help="table of constraints (CSV)"
+    )
     args = parser.parse_args()
     paths = Paths(args.study_folder)
     tables: dict[Path, list[pl.DataFrame]] = {

@@ -62,6 +62,11 @@ def world(drive, classes=40, pairs=50, seed=0, noise=1.0, slope_sd=0.0, steps=ST
 
 def paradigms(pairs, preferences):
     """The table of paradigms, from score tables as the other scripts make them."""
+    return hypothesis.bigram_paradigms(*tables_of(pairs, preferences))
+
+
+def tables_of(pairs, preferences):
+    """Fates, the model's and the bigrams' statistics of each paradigm."""
     per_checkpoint = [part for _, part in pairs.group_by("tokens", maintain_order=True)]
     bigrams = pl.concat([hypothesis.class_statistics(part) for part in per_checkpoint])
     scores = pairs.join(preferences, on=["tokens", "uid", "pair_id"])
@@ -78,7 +83,7 @@ def paradigms(pairs, preferences):
         entrenched=wrong, onset_share=pl.when(wrong).then(0.05),
         depth=pl.lit(-1.0), depth_low=pl.lit(-1.5), depth_high=pl.lit(-0.5),
     )  # fmt: skip
-    return hypothesis.bigram_paradigms(fates, model, bigrams)
+    return fates, model, bigrams
 
 
 def found(tests, **where):
@@ -402,6 +407,18 @@ def test_a_pair_without_a_score_is_an_error_in_one_line():
         ValueError, match=r"run 'r', step-1: no score of pair '99' of uid 'class_01'"
     ):
         hypothesis.within_paradigms(pairs, preferences.head(99))
+
+
+def test_a_paradigm_that_bigrams_or_model_lack_is_named():
+    pairs, preferences = world(0.8, classes=3)
+    tables = tables_of(pairs, preferences)
+    for place in (1, 2):
+        cut = [t.filter(pl.col("uid") != "class_02") if i == place else t
+               for i, t in enumerate(tables)]  # fmt: skip
+        with pytest.raises(ValueError, match=r"run 'r', probe '.*at which both have .* 'class_02'"):
+            hypothesis.bigram_paradigms(*cut)
+    with pytest.raises(ValueError, match="there are no paradigms"):
+        hypothesis.bigram_paradigms(tables[0].head(0), *tables[1:])
 
 
 # ---------------------------------------------------------------------------- the figure

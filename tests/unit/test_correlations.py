@@ -274,3 +274,19 @@ def test_the_order_of_items_and_others_in_the_scores_change_nothing():
         assert turned[key].to_list() == pytest.approx(
             expected.sort("group", "reference")[key].to_list()
         )
+
+
+def test_items_without_any_reference_are_an_error():
+    items = [Binomial(f"a{i}", f"b{i}", False, None, {"human": None}) for i in range(5)]
+    with pytest.raises(ValueError, match="probe 'p': no reference is defined for any"):
+        correlations(*defined_nowhere(items), "r", "p")
+
+
+def defined_nowhere(items):
+    probe = BinomialsProbe(
+        type="binomials", items="x", references={"human": {"column": "H"}}, frequency_bins=0
+    )
+    preferences = pl.DataFrame(
+        {"checkpoint": "step-00000001", "step": 1, "tokens": 9, "preference": 1.0}
+    ).join(pl.DataFrame({"binom": [item.alpha for item in items]}), how="cross")
+    return preferences, with_groups(items, probe)

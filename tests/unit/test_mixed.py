@@ -57,3 +57,13 @@ def test_a_mixed_model_that_can_not_be_fitted_is_null_with_a_note(prompts, capsy
     assert table["estimate"].null_count() == len(table) == 2 * 8
     assert "a-run, a-probe: no mixed model of items 'seen': " in capsys.readouterr().err
     assert mixed_regression(observed(np.ones((1, 9))), pl.LazyFrame()).is_empty()
+
+
+@pytest.mark.parametrize("kept", [100, 0])
+def test_scores_that_preferences_were_not_made_from_are_named(kept):
+    """A file of scores that was cut short, within its second prompt and at once."""
+    rng = np.random.default_rng(18)
+    seen = full_world(rng, items=60, checkpoints=1)
+    scores = prompts_of(seen, rng, 2, 0.5)
+    with pytest.raises(ValueError, match=r"run 'a-run', .*: the scores of '.*' are not those"):
+        mixed_regression(seen, scores.head(kept))

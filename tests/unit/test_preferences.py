@@ -109,6 +109,13 @@ def test_files_that_are_cut_short_are_named(files, tmp_path):
         assert str(caught.value).endswith("remove it to make it again")
 
 
+def test_a_file_of_something_else_is_named(files, tmp_path):
+    for content in ("a,b\n1,2\n", "\x01\x02" * 50):
+        (tmp_path / "step-0.csv").write_text(content)
+        with pytest.raises(ValueError, match=r"step-0\.csv: it holds no scores; remove it"):
+            read(files)
+
+
 @pytest.mark.parametrize("value", ["nan", "-inf", "inf"])
 def test_a_score_that_is_no_number_is_named(files, value):
     table = scores(992).with_columns(pl.col("preference").cast(str))

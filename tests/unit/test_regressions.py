@@ -318,11 +318,13 @@ def test_the_script(tmp_path):
     order = ["run", "checkpoint", "step", "tokens", "binom", "alpha_seen", "nonalpha_seen"]
     around = ["w1_total", "w2_total", "w1_and", "w2_and", "and_w1", "and_w2"]
     exposures = exposures.with_columns(run=pl.lit("r")).select(*order, *around)
+    noise = rng.normal(size=(3, 24))
+    values = preferences["preference"].to_numpy()[-24:] + noise - noise.mean(axis=0)
     last = pl.DataFrame(
         {
             "prompt": np.repeat(["x ", "y ", "z "], 24),
             "binom": names * 3,
-            "preference": rng.normal(size=72),
+            "preference": values.ravel(),
         }
     ).with_columns(model=pl.lit("r"), checkpoint=pl.lit("step-00000002"), step=2, tokens=2000)
     for path, table in (

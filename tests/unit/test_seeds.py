@@ -288,3 +288,19 @@ def test_the_script_reads_the_tables_that_there_are(tmp_path):
     agreements = pl.read_csv(outputs[1], schema_overrides=seeds.AGREEMENT)
     assert agreements.columns == list(seeds.AGREEMENT)
     assert agreements.select("family", "tokens").rows() == [("opt", t) for t in (0, 992, 10_944)]
+
+
+def test_the_script_names_a_run_that_lacks_a_table_and_a_family_of_one(tmp_path):
+    folder = tmp_path / "tables" / "opt-1"
+    folder.mkdir(parents=True)
+    pair_table("opt-1", {0: 0.5}).write_csv(folder / "minimal_pairs.csv")
+    script = [sys.executable, PROJECT / "scripts" / "seeds.py", "--study-folder", tmp_path]
+    script += ["--seeds", tmp_path / "s.csv", "--agreement", tmp_path / "a.csv", "--family", "opt"]
+    for runs, code, complaint in (
+        (["opt-1", "opt-2"], 1, "opt-2/minimal_pairs.csv: No such file or directory"),
+        (["opt-1"], 2, "--family opt: give two runs or more"),
+    ):
+        done = subprocess.run([*script, *runs], capture_output=True, text=True)
+        assert done.returncode == code
+        assert done.stderr.splitlines()[-1].endswith(complaint)
+        assert [path.name for path in tmp_path.iterdir()] == ["tables"]

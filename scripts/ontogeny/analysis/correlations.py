@@ -40,7 +40,8 @@ def correlations(preferences: pl.DataFrame, items: Items, run: str, probe: str) 
     """One row per checkpoint, group and reference, in the columns of `COLUMNS`.
 
     `preferences` of the run and probe as `read_preferences` gives them. A group where a reference
-    is defined for no item has no row. Raises ValueError when a checkpoint lacks an item.
+    is defined for no item has no row. Raises ValueError when a checkpoint lacks an item, or
+    no item has a reference.
     """
     checkpoints, matrix = preference_matrix(preferences, items.names, run)
     tables = []
@@ -57,6 +58,8 @@ def correlations(preferences: pl.DataFrame, items: Items, run: str, probe: str) 
             "tie_rate": (x == 0).mean(axis=1),
         }
         tables.append(checkpoints.with_columns(**{k: _column(v) for k, v in found.items()}))
+    if not tables:
+        raise ValueError(f"probe {probe!r}: no reference is defined for any of its items")
     table = pl.concat(tables).with_columns(run=pl.lit(run), probe=pl.lit(probe))
     table = table.sort("tokens", maintain_order=True)
     return table.select(pl.col(name).cast(dtype) for name, dtype in COLUMNS.items())

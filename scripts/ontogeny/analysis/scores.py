@@ -177,15 +177,14 @@ def _numbers(scores: pl.LazyFrame) -> list[str]:
 
 def _require_readable(files: list[str]) -> None:
     """Raise ValueError for the first file with a field that can't be read (half a number, say), or
-    with other columns than the last one."""
-    names = _scanned(files[-1:]).collect_schema().names()
+    without any column of scores."""
     for file in files:
         try:
             table = _scanned([file]).collect()
         except pl.exceptions.PolarsError as error:
             raise ValueError(f"{file}: {first_line(error)}; remove it to make it again") from None
-        if table.columns not in ([PATH], names):
-            raise ValueError(f"{file}: other columns than in {files[-1]}; remove the wrong one")
+        if table.columns != [PATH] and not _numbers(table.lazy()):
+            raise ValueError(f"{file}: it holds no scores; remove it to make it again")
 
 
 def in_units(column: str) -> pl.Expr:

@@ -4,6 +4,7 @@ import math
 import os
 import re
 import textwrap
+import warnings
 from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass
@@ -199,7 +200,9 @@ def caption(sentences: Iterable[str], width: float) -> str:
 def save_figure(plot: p9.ggplot, png: str | os.PathLike, svg: str | os.PathLike) -> None:
     """Write a plot as PNG (200 dpi) and SVG: whole or not at all, the same bytes each time."""
     formats = ((png, "png", {"Software": None}), (svg, "svg", {"Date": None, "Creator": None}))
-    with mpl.rc_context({"svg.hashsalt": "ontogeny"}):
+    with mpl.rc_context({"svg.hashsalt": "ontogeny"}), warnings.catch_warnings():
+        # Points beside each other may reach those of the next checkpoint: that is no mistake.
+        warnings.filterwarnings("ignore", "position_dodge requires non-overlapping")
         figure = deepcopy(plot).draw()  # drawing changes a plot: once drawn it can't be again
         try:
             for path, form, metadata in formats:

@@ -17,7 +17,7 @@ def _ascending(bins: int | list[float]) -> int | list[float]:
 
 # So many groups of equal size, or the edges between groups.
 Bins = Annotated[
-    Annotated[int, Field(ge=0, le=100)] | Annotated[list[float], Field(min_length=1)],
+    Annotated[int, Field(ge=0, le=20)] | Annotated[list[float], Field(min_length=1)],
     AfterValidator(_ascending),
 ]
 
