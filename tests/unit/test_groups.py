@@ -6,6 +6,7 @@ import itertools
 import numpy as np
 import polars as pl
 import pytest
+from pydantic import ValidationError
 
 from ontogeny.analysis.groups import (
     binned,
@@ -157,12 +158,23 @@ def test_a_set_has_the_items_whose_reference_is_defined():
     }
 
 
-def test_a_reference_may_not_take_the_name_of_ours():
-    taken = probe(references={"relative_exposure": {"column": "R"}})
-    items = [Binomial("a", "b", True, 1.0, {"relative_exposure": 0.5})]
-    assert make_items(items, taken).references["relative_exposure"].values.tolist() == [0.5]
-    with pytest.raises(ValueError, match=r"references\.relative_exposure: this name is taken"):
-        make_items(items, taken, np.array([[1, 2]]))
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (
+            {"references": {"relative_exposure": {"column": "R"}}},
+            "'relative_exposure' is what a run has read of an item; take another name",
+        ),
+        ({"prior": "nobody"}, "`prior` is 'nobody', which is not under `references`; there: "),
+        ({"constraints": ["Form", "Len", "Form"]}, "`constraints` names 'Form' twice"),
+        ({"exposure_bins": [5, 5]}, "edges of groups must be above 0 and ascend, not [5.0, 5.0]"),
+        ({"frequency_bins": [0, 1]}, "edges of groups must be above 0 and ascend"),
+    ],
+)
+def test_a_probe_that_can_not_be_analysed_is_refused(keys, message):
+    with pytest.raises(ValidationError) as refused:
+        probe(**keys)
+    assert message in str(refused.value)
 
 
 # ---------------------------------------------------------------------------- files

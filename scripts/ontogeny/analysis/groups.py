@@ -9,9 +9,7 @@ import polars as pl
 
 from ontogeny.exposure import read_exposures
 from ontogeny.scoring.stimuli.binomials import Binomial, read_all_weights, read_binomials
-from ontogeny.study.probes import BinomialsProbe, Reference
-
-EXPOSURE = "relative_exposure"
+from ontogeny.study.probes import EXPOSURE, BinomialsProbe, Reference
 
 
 @dataclass(frozen=True)
@@ -75,8 +73,6 @@ def make_items(
     groups = item_groups(items, probe.frequency_bins)
     references = reference_values(items, probe.references)
     if seen is not None:
-        if EXPOSURE in references:
-            raise ValueError(f"references.{EXPOSURE}: this name is taken; give it another one")
         names = [item.alpha for item in items]
         groups |= exposure_groups(names, seen.sum(axis=1), probe.exposure_bins)
         references[EXPOSURE] = Values(relative_exposure(seen), 0.5)

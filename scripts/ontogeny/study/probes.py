@@ -15,6 +15,8 @@ def _ascending(bins: int | list[float]) -> int | list[float]:
     return bins
 
 
+EXPOSURE = "relative_exposure"  # a reference that every run which is trained here has
+
 # So many groups of equal size, or the edges between groups.
 Bins = Annotated[
     Annotated[int, Field(ge=0, le=20)] | Annotated[list[float], Field(min_length=1)],
@@ -129,6 +131,10 @@ class BinomialsProbe(ProbeBase):
             raise ValueError(
                 f"`prior` is {self.prior!r}, which is not under `references`; there: "
                 + ", ".join(self.references)
+            )
+        if EXPOSURE in self.references:
+            raise ValueError(
+                f"`references`: {EXPOSURE!r} is what a run has read of an item; take another name"
             )
         if repeated := [name for name in self.constraints if self.constraints.count(name) > 1]:
             raise ValueError(f"`constraints` names {repeated[0]!r} twice")
