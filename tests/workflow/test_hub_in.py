@@ -113,6 +113,10 @@ def test_a_published_run_is_scored_as_the_trained_one(online, finished, hub, tin
             name = f"step-{step:08d}.csv"
             made = (online.results / "scores" / probe / "again" / name).read_text()
             trained = (finished.results / "scores" / probe / "fast" / name).read_text()
+            if probe == "held-out":  # what text a published run has read is not known
+                assert trained.splitlines()[0].endswith(",kl_unigram,kl_bigram")
+                lines = [line.rsplit(",", 2)[0] for line in trained.splitlines()]
+                trained = "\n".join([*lines, ""])
             assert made.replace("\nagain,", "\nfast,") == trained, (probe, step)
     manifests = [
         read_json(online.results / "runs" / "again" / "segments" / f"000{k}.manifest.json")
