@@ -14,8 +14,8 @@ from ontogeny.analysis.bigram_tests import (
     rank_correlation,
     slopes_within_classes,
 )
-from ontogeny.analysis.correlations import Z
 from ontogeny.analysis.minimal_pairs import ALL, pair_statistics
+from ontogeny.analysis.states import separation_interval
 from ontogeny.analysis.stuck import EARLY
 
 SHARES = (0.01, 0.03, EARLY, 0.3, 1.0)  # of a run's tokens, where pairs are looked at one by one
@@ -125,17 +125,15 @@ def bigram_paradigms(
         bigrams: columns `CLASSES`, of that run.
 
     Columns that begin with `early_` are null for a run without an early checkpoint. The interval of
-    a separation is that of `states.pair_states`. Raises ValueError for no paradigms, or one without
-    a checkpoint that both have.
+    a separation is that of `separation_interval`. Raises ValueError for no paradigms, or one
+    without a checkpoint that both have.
     """
     keys = ["probe", "uid"]
     model = model.filter(pl.col("uid") != ALL).select(*keys, "tokens", *SPREAD)
     both = bigrams.join(model, on=[*keys, "tokens"])
-    for name in ("separation", "bigram_separation"):
-        half = Z * ((1 + pl.col(name) ** 2 / 2) / pl.col("n")).sqrt()
-        both = both.with_columns(
-            (pl.col(name) - half).alias(f"{name}_low"), (pl.col(name) + half).alias(f"{name}_high")
-        )
+    both = both.with_columns(
+        *separation_interval("separation"), *separation_interval("bigram_separation")
+    )
     last = pl.col("tokens").max().over("probe")
     places = {
         "early": pl.col("tokens").is_between(1, EARLY * last),

@@ -4,8 +4,7 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from ontogeny.analysis.correlations import pearson
-from ontogeny.analysis.linear import CONFIDENCE
+from ontogeny.analysis.correlations import CONFIDENCE, pearson
 from ontogeny.analysis.observations import OCCURRED, Observations
 
 COLUMNS = {

@@ -1,15 +1,18 @@
 """What the preferences of a probe's items are compared with: groups of items, and references."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from ontogeny.analysis.scores import read_preference_table
 from ontogeny.exposure import read_exposures
+from ontogeny.paths import Paths
 from ontogeny.scoring.stimuli.binomials import Binomial, read_all_weights, read_binomials
 from ontogeny.study.probes import EXPOSURE, BinomialsProbe, Reference
+from ontogeny.study.runs import Run, read_run
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,21 @@ def read_items(spec: str, stimuli: str, exposures: str | None = None) -> Items:
     if exposures is not None:
         seen = final_exposures(read_exposures(exposures), items, exposures)
     return make_items(items, probe, seen)
+
+
+def read_probes(
+    paths: Paths, run: str, spec: str, probes: Iterable[tuple[str, str, str]]
+) -> Iterator[tuple[str, pl.DataFrame, Items]]:
+    """Each binomials probe of a run: its name, the run's preferences on it, and its items.
+
+    `spec` is the run as JSON; of `probes` each has its name, its JSON and the CSV of its items.
+    Raises ValueError where a file can't be read.
+    """
+    trained = isinstance(read_run(spec), Run)
+    preferences = read_preference_table(paths.run_table(run, "preferences"))
+    for probe, settings, stimuli in probes:
+        items = read_items(settings, stimuli, paths.exposures(probe, run) if trained else None)
+        yield probe, preferences.filter(pl.col("probe") == probe), items
 
 
 def make_items(

@@ -8,8 +8,7 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from ontogeny.analysis.correlations import wilson
-from ontogeny.analysis.linear import CONFIDENCE
+from ontogeny.analysis.correlations import CONFIDENCE, wilson
 from ontogeny.analysis.observations import Observations
 
 ITEM_COLUMNS = {

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-CONFIDENCE = 0.95
+from ontogeny.analysis.correlations import CONFIDENCE
+
 COLLINEAR = 1e-7  # share of a column's length that the columns before it leave
 ONE_ITEM = 1e-8  # share of a column's square that is left without some item
 ITEMS_PER_TERM = 2

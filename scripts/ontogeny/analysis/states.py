@@ -6,9 +6,9 @@ too readily for statements about sentences that another template would give.
 
 import numpy as np
 import polars as pl
-from scipy.stats import binom, false_discovery_control, norm
+from scipy.stats import binom, false_discovery_control
 
-from ontogeny.analysis.correlations import CONFIDENCE
+from ontogeny.analysis.correlations import Z
 from ontogeny.analysis.minimal_pairs import ALL
 
 RIGHT, UNDECIDED, WRONG = "right", "undecided", "wrong"
@@ -43,8 +43,7 @@ def pair_states(table: pl.DataFrame) -> pl.DataFrame:
     a probe by Benjamini & Hochberg (1995, doi:10.1111/j.2517-6161.1995.tb02031.x). A state is
     right or wrong where q < .05 and the mean preference lies at least .2 standard deviations on
     the same side of 0, otherwise undecided. Where all pairs have one preference, the test alone
-    decides. The interval of `separation` is that of a standardised mean in large samples, with
-    variance 1/n + separation^2 / 2n (Hedges & Olkin 1985, ch. 5).
+    decides. The interval of `separation` is that of `separation_interval`.
 
     Args:
         table: columns `minimal_pairs.COLUMNS`, of which the rows of single paradigms are used.
@@ -63,6 +62,17 @@ def pair_states(table: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(parts).select(*COLUMNS)
 
 
+def separation_interval(column: str) -> list[pl.Expr]:
+    """The 95 % interval of a column of separations over `n` pairs, as `COLUMN_low`, `COLUMN_high`.
+
+    That of a standardised mean in large samples, with variance 1/n + separation^2 / 2n (Hedges &
+    Olkin 1985, ch. 5).
+    """
+    separation = pl.col(column)
+    half = Z * ((1 + separation**2 / 2) / pl.col("n")).sqrt()
+    return [(separation - half).alias(f"{column}_low"), (separation + half).alias(f"{column}_high")]
+
+
 def _with_states(table: pl.DataFrame) -> pl.DataFrame:
     """The rows of one family of tests, with `p`, `q`, `state` and the interval of `separation`."""
     n, separation = pl.col("n"), pl.col("separation")
@@ -73,12 +83,10 @@ def _with_states(table: pl.DataFrame) -> pl.DataFrame:
     side = (pl.col("accuracy") - 0.5).sign()
     apart = separation.is_null() | (separation * side >= SEPARATION)
     decided = pl.when(side > 0).then(pl.lit(RIGHT)).otherwise(pl.lit(WRONG))
-    half = norm.ppf(0.5 + CONFIDENCE / 2) * ((1 + separation**2 / 2) / n).sqrt()
     return table.with_columns(
+        *separation_interval("separation"),
         p=pl.Series(p),
         q=pl.Series(false_discovery_control(p, method="bh")),
-        separation_low=separation - half,
-        separation_high=separation + half,
     ).with_columns(
         state=pl.when((pl.col("q") < RATE) & apart).then(decided).otherwise(pl.lit(UNDECIDED))
     )

@@ -6,9 +6,9 @@ import statsmodels.api as sm
 from scipy import stats
 from scipy.special import logit
 
-from ontogeny.analysis.correlations import wilson
+from ontogeny.analysis.correlations import CONFIDENCE, wilson
 from ontogeny.analysis.learning import correctness, majority, settled_at
-from ontogeny.analysis.linear import CONFIDENCE, ITEMS_PER_TERM
+from ontogeny.analysis.linear import ITEMS_PER_TERM
 from ontogeny.analysis.logistic import logistic
 from ontogeny.analysis.observations import Observations
 

@@ -45,6 +45,14 @@ def slices(texts: pa.LargeStringArray, most_bytes: int) -> Iterator[pa.LargeStri
         start = stop
 
 
+def flat(texts: pa.LargeStringArray) -> tuple[np.ndarray, np.ndarray]:
+    """UTF-8 of all texts on end, uint8 [bytes], and where each text starts, int64 [texts + 1]."""
+    _, offsets, data = texts.buffers()
+    offsets = np.frombuffer(offsets, np.int64)[texts.offset :][: len(texts) + 1]
+    data = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
+    return data[offsets[0] : offsets[-1]], offsets - offsets[0]
+
+
 class Encoder:
     """Encodes batches of texts as the tokenizer does, through the library."""
 
@@ -229,10 +237,7 @@ class WordEncoder(PieceEncoder):
             )
             space = pc.if_else(bare, pa.scalar(" ", pa.large_string()), "")
             texts = pc.binary_join_element_wise(space, texts, pa.scalar("", pa.large_string()))
-        _, offsets, data = texts.buffers()
-        offsets = np.frombuffer(offsets, np.int64)[texts.offset :][: len(texts) + 1]
-        data = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
-        data, offsets = data[offsets[0] : offsets[-1]], offsets - offsets[0]
+        data, offsets = flat(texts)
         if self.lowercase:  # fewer different pieces; letters beyond ASCII are left to the library
             data = ASCII_LOWER[data]
 

@@ -19,10 +19,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ontogeny.corpus.pieces import flat
 from ontogeny.corpus.tokenizer import load_tokenizer
 from ontogeny.corpus.tokens import read_batches, read_tokens
 from ontogeny.exposure.alignment import Aligner, Batch
-from ontogeny.exposure.phrases import PhraseFinder, flat
+from ontogeny.exposure.phrases import PhraseFinder
 from ontogeny.files import read_json, replacing, sha256
 from ontogeny.progress import Progress
 

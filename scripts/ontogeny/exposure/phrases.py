@@ -27,6 +27,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from ontogeny.corpus.pieces import flat
 from ontogeny.scoring.stimuli.binomials import Binomial
 
 # What is counted for the item "word1 and word2", by the column of the exposures.
@@ -166,14 +167,6 @@ class PhraseFinder:
                     closes = goes_on and end - 2 == last
                     rows.append((word, places[start - 2], places[end - 2], start == 2, closes))
         return rows
-
-
-def flat(texts: pa.LargeStringArray) -> tuple[np.ndarray, np.ndarray]:
-    """UTF-8 of all texts on end, uint8 [bytes], and where each text starts, int64 [texts + 1]."""
-    _, offsets, data = texts.buffers()
-    offsets = np.frombuffer(offsets, np.int64)[texts.offset :][: len(texts) + 1]
-    data = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
-    return data[offsets[0] : offsets[-1]], offsets - offsets[0]
 
 
 def white_space(data: np.ndarray) -> np.ndarray:
