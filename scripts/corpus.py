@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from ontogeny.command import run
 from ontogeny.corpus import documents, sources
 from ontogeny.files import sha256, write_json
-from ontogeny.study.models import Corpus, FilesCorpus
+from ontogeny.study.corpora import Corpus, FilesCorpus
 
 
 def main() -> None:

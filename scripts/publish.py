@@ -16,7 +16,8 @@ from ontogeny.progress import say
 from ontogeny.published.card import Card, shown_section
 from ontogeny.published.hub import connect
 from ontogeny.published.publish import Step, check_local, publish
-from ontogeny.study.models import Architecture, Corpus, Tokenizer
+from ontogeny.study.corpora import Corpus
+from ontogeny.study.models import Architecture, Tokenizer
 from ontogeny.study.publish import Publish
 from ontogeny.study.runs import Run
 

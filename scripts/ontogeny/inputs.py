@@ -12,8 +12,9 @@ from ontogeny.scoring.stimuli.binomials import read_all_weights, read_binomials,
 from ontogeny.scoring.stimuli.completions import read_questions
 from ontogeny.scoring.stimuli.minimal_pairs import read_minimal_pairs
 from ontogeny.scoring.stimuli.responses import choices_by_item, read_responses
+from ontogeny.study.corpora import FilesCorpus
 from ontogeny.study.errors import StudyError
-from ontogeny.study.models import FilesCorpus, Study
+from ontogeny.study.models import Study
 from ontogeny.study.probes import BinomialsProbe, CompletionsProbe, MinimalPairsProbe
 from ontogeny.study.runs import HubRun, Run, ScoresRun
 

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from ontogeny.corpus import documents, sources
 from ontogeny.corpus.documents import draw, write_corpus
-from ontogeny.study.models import Corpus, FilesCorpus, Holdout, HubCorpus
+from ontogeny.study.corpora import Corpus, FilesCorpus, Holdout, HubCorpus
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TEXT = "One line.\nAnother, with café and 日本.\n\n  indented  \nlast"

@@ -22,7 +22,7 @@ import xxhash
 
 from ontogeny.files import replacing
 from ontogeny.progress import Progress
-from ontogeny.study.models import Holdout
+from ontogeny.study.corpora import Holdout
 
 SCHEMA = pa.schema([pa.field("text", pa.large_string(), nullable=False)])
 ROW_GROUP_BYTES = 32 * 1024 * 1024

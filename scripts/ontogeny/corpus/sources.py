@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ontogeny.published.token import hub_token
-from ontogeny.study.models import Corpus, FilesCorpus, HubCorpus, ToyCorpus
+from ontogeny.study.corpora import Corpus, FilesCorpus, HubCorpus, ToyCorpus
 
 TOY_FOLDER = Path(__file__).resolve().parents[3] / "data" / "toy"
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}

@@ -8,7 +8,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from ontogeny.study import models, probes, publish, runs
+from ontogeny.study import corpora, models, probes, publish, runs
 from ontogeny.study.models import Study
 
 HEAD = """# Every key of a study file
@@ -23,9 +23,9 @@ PLACES: list[tuple[str, list[type[BaseModel]]]] = [
     ("the file", [Study]),
     (
         "`corpora.NAME`",
-        [models.ToyCorpus, models.FilesCorpus, models.HubCorpus],
+        [corpora.ToyCorpus, corpora.FilesCorpus, corpora.HubCorpus],
     ),
-    ("`corpora.NAME.holdout`", [models.Holdout]),
+    ("`corpora.NAME.holdout`", [corpora.Holdout]),
     (
         "`tokenizers.NAME`",
         [models.BpeTokenizer, models.CharacterTokenizer, models.PretrainedTokenizer],

@@ -9,8 +9,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from ontogeny.study.corpora import ToyCorpus
 from ontogeny.study.errors import StudyError, describe, nearest
-from ontogeny.study.models import Study, ToyCorpus
+from ontogeny.study.models import Study
 from ontogeny.study.runs import Grid, HubRun, Run
 from ontogeny.study.section import repo_name
 
