@@ -21,6 +21,8 @@ sys.path.insert(0, str(PROJECT / "scripts"))
 from ontogeny.paths import Paths, project_path
 from ontogeny.published.revisions import read_revisions
 from ontogeny.study import StudyError, load_study, repeated_keys
+from ontogeny.study.corpora import DerivedCorpus, InsertCorpus, InterventionCorpus
+from ontogeny.study.downloads import DOWNLOAD
 from ontogeny.study.runs import seed_families
 from ontogeny.study.schedule import segments
 from ontogeny.inputs import check_inputs, checkpoint_steps, matching_files
@@ -36,7 +38,7 @@ try:
         for file in workflow.overwrite_configfiles or [PROJECT / "config.yaml"]:
             if repeated := list(repeated_keys(Path(file))):
                 raise StudyError(repeated)
-    study = load_study(config)
+    study = load_study(config, workflow.config_settings.config)
     if workflow.is_main_process:
         check_inputs(study)
 except StudyError as error:
@@ -49,6 +51,7 @@ os.environ.update(PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.getenv('PA
 
 
 include: "rules/common.smk"
+include: "rules/downloads.smk"
 include: "rules/corpus.smk"
 include: "rules/tokenizer.smk"
 include: "rules/train.smk"

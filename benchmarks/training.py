@@ -39,7 +39,7 @@ from ontogeny.training.loop import train_segment
 from ontogeny.training.model import new_model
 from ontogeny.training.objective import NextTokenLoss
 from ontogeny.training.optimizer import learning_rate, make_optimizer, parameters_of
-from ontogeny.training.order import data_order
+from ontogeny.training.order import data_order, sequences_of
 
 SKIPPED = 20  # steps before the clock starts
 TIMED = 60  # steps after them, where only speed is measured
@@ -105,8 +105,9 @@ class Blocks(Dataset):
 
     def __init__(self, case: Case):
         self.case = case
-        starts = data_order(case.run, len(case.tokens), 0, case.run.last_step)
-        self.starts = starts.flatten()
+        sequences = sequences_of(case.run, len(case.tokens))
+        order = data_order(case.run, sequences.count, 0, case.run.last_step)
+        self.starts = sequences.starts(order.flatten())
 
     def __len__(self) -> int:
         return len(self.starts)

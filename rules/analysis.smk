@@ -213,7 +213,7 @@ rule bigram_hypothesis:
         scores=scores_of(MINIMAL_PAIRS),
         bigrams=lambda wildcards: [
             P.bigrams(probe, wildcards.run, file)
-            for probe in MINIMAL_PAIRS
+            for probe in probes_for(wildcards.run, MINIMAL_PAIRS)
             for file in ("classes.csv", "pairs.csv")
         ],
     output:
@@ -306,7 +306,7 @@ rule perplexity:
     params:
         script=f"{SCRIPTS}/perplexity.py",
         run=run_spec,
-        probes=list(PERPLEXITY),
+        probes=lambda wildcards: list(probes_for(wildcards.run, PERPLEXITY)),
         folder=lambda wildcards: P.root,
     message:
         "Perplexity of {wildcards.run}"
@@ -383,6 +383,84 @@ rule seeds:
     shell:
         "python {params.script:q} --study-folder {params.folder} {params.families}"
         " --seeds {output.seeds} --agreement {output.agreement} 2>&1 | tee {log}"
+
+
+rule insertions:
+    input:
+        preferences=expand(P.run_table("{run}", "preferences"), run=trained_with(BINOMIALS)),
+        exposures=[
+            P.exposures(probe, run)
+            for run in trained_with(BINOMIALS)
+            for probe in probes_for(run, BINOMIALS)
+        ],
+        stimuli=[stimuli_of(probe) for probe in BINOMIALS.values()],
+        weights=[file for probe in BINOMIALS.values() for file in weights_of(probe)],
+        provenance=expand(P.corpus("{corpus}", "provenance.json"), corpus=INSERTED),
+    output:
+        P.table("insertions"),
+    log:
+        P.log("insertions"),
+    benchmark:
+        P.benchmark("insertions")
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=ANALYSIS.mem_mb,
+        runtime=ANALYSIS.runtime,
+    params:
+        script=f"{SCRIPTS}/insertions.py",
+        runs=[f"--run {name} {quote(spec(study.runs[name]))}" for name in trained_with(BINOMIALS)],
+        probes=[
+            f"--probe {name} {quote(spec(probe))} {quote(stimuli_of(probe))}"
+            for name, probe in BINOMIALS.items()
+        ],
+        inserted=[f"--inserted {name} {P.corpus(name, 'provenance.json')}" for name in INSERTED],
+        folder=lambda wildcards: P.root,
+    message:
+        "Preferences by inserted count"
+    shell:
+        "python {params.script:q} --study-folder {params.folder} {params.runs} {params.probes}"
+        " {params.inserted} --output {output} 2>&1 | tee {log}"
+
+
+rule capacity:
+    input:
+        expand(
+            P.run_table("{run}", "{table}"),
+            run=trained_with(COMPLETIONS),
+            table=["completions", "losses"],
+        ),
+        sorted(
+            {
+                P.architecture(TRAINED[run].architecture, TRAINED[run].tokenizer)
+                for run in trained_with(COMPLETIONS)
+            }
+        ),
+    output:
+        curves=[P.table(f"curves_{corpus}") for corpus in CAPACITY_CORPORA],
+        capacity=P.table("capacity"),
+        summary=P.table("capacity_summary"),
+    log:
+        P.log("capacity"),
+    benchmark:
+        P.benchmark("capacity")
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=ANALYSIS.mem_mb,
+        runtime=ANALYSIS.runtime,
+    params:
+        script=f"{SCRIPTS}/capacity.py",
+        families=[f"--family {name} {' '.join(runs)}" for name, runs in CAPACITY_FAMILIES.items()],
+        runs=capacity_settings,
+        curves=[f"--curves {corpus} {P.table(f'curves_{corpus}')}" for corpus in CAPACITY_CORPORA],
+        folder=lambda wildcards: P.root,
+    message:
+        "Completions by size, corpus and seed"
+    shell:
+        "python {params.script:q} --study-folder {params.folder} {params.families}"
+        " --runs {params.runs:q} --capacity {output.capacity} --summary {output.summary}"
+        " {params.curves} 2>&1 | tee {log}"
 
 
 rule tables:

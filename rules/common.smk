@@ -39,6 +39,14 @@ TOY_FILES = [
 ]
 
 
+# Files that are downloaded, below downloads/, and the download that each is of.
+DOWNLOADED = {
+    f"{name}/{download.saved_as}": name
+    for name, download in study.downloads.items()
+    if download.path is None
+}
+
+
 def probes_of(kind):
     """The study's probes of one type, by name."""
     return {name: probe for name, probe in study.probes.items() if probe.type == kind}
@@ -56,10 +64,26 @@ def runs_from(source):
     return {name: run for name, run in study.runs.items() if run.source == source}
 
 
+DERIVED = {
+    name: corpus for name, corpus in study.corpora.items() if isinstance(corpus, DerivedCorpus)
+}
 TRAINED = runs_from("train")
 FETCHED = runs_from("hub")
 RELEASED = runs_from("scores")  # no weights: only their scores are known
 STEPS = {name: checkpoint_steps(run) for name, run in study.runs.items()}
+
+
+def probes_of_run(name):
+    """Names of the probes that a run is scored on: those that are not for other corpora, or the
+    one whose scores were published."""
+    run = study.runs[name]
+    if name in RELEASED:
+        return [run.probe]
+    return [
+        probe
+        for probe, settings in study.probes.items()
+        if not settings.only_corpora or getattr(run, "corpus", None) in settings.only_corpora
+    ]
 
 
 def segments_of(name):
@@ -69,16 +93,18 @@ def segments_of(name):
     return segments(STEPS[name], size)
 
 
-def segment_rules(stage, names):
+def segment_rules(stage, names, probes=()):
     """Name, runs and segment of each rule of a stage that works on segments.
 
-    Runs that are saved at the same steps share their rules.
+    Runs that are saved at the same steps, and scored on the same of the `probes`, share their
+    rules.
     """
-    schedules = {}
+    alike = {}
     for name in names:
-        schedules.setdefault(tuple(segments_of(name)), []).append(name)
-    for number, (schedule, runs) in enumerate(schedules.items()):
-        label = stage if len(schedules) == 1 else f"{stage}_{number}"
+        key = tuple(segments_of(name)), *(probe for probe in probes if probe in probes_of_run(name))
+        alike.setdefault(key, []).append(name)
+    for number, ((schedule, *_), runs) in enumerate(alike.items()):
+        label = stage if len(alike) == 1 else f"{stage}_{number}"
         for segment in schedule:
             yield f"{label}_{segment.number}", runs, segment
 
@@ -91,7 +117,7 @@ def spec(section):
 
 def scoring_spec(probe):
     """A probe as JSON without what only analyses use, so that these alone are made again."""
-    analysed = {"exposure_bins", "prior", "constraints", "responses"}
+    analysed = {"exposure_bins", "prior", "constraints", "responses", "only_corpora"}
     return probe.model_dump_json(exclude_defaults=True, exclude=analysed)
 
 
@@ -112,8 +138,20 @@ def released_files(wildcards):
 def order_spec(wildcards):
     """Which text a run sees when: a change in the learning rate, say, is none in this."""
     keys = ["corpus", "tokenizer", "architecture", "seed", "tokens", "steps", "block_size"]
-    keys += ["batch_size", "shuffle", "checkpoints"]
+    keys += ["batch_size", "sampling", "shuffle", "checkpoints"]
     return study.runs[wildcards.run].model_dump_json(include=set(keys), exclude_defaults=True)
+
+
+def capacity_settings(wildcards):
+    """What runs with completions are told apart by, as JSON."""
+    keys = ["architecture", "corpus", "tokenizer", "seed"]
+    return json.dumps(
+        {
+            name: {key: getattr(TRAINED[name], key) for key in keys}
+            | {"weight_decay": TRAINED[name].optimizer.weight_decay}
+            for name in trained_with(COMPLETIONS)
+        }
+    )
 
 
 def train_spec(wildcards):
@@ -149,16 +187,54 @@ def source_files(key):
     """Input function: the files of a corpus that is read from files."""
 
     def files(wildcards):
-        corpus = study.corpora[wildcards.corpus]
-        return matching_files(getattr(corpus, key)) if corpus.source == "files" else []
+        return matching_files(getattr(study.corpora[wildcards.corpus], key, []))
 
     return files
+
+
+def archive_of(wildcards):
+    """The archive that a member is taken from: a download, or the copy in its place."""
+    name = wildcards.archive.split("/")[0]
+    return project_path(study.downloads[name].path or f"{DOWNLOAD}{wildcards.archive}")
 
 
 def toy_files(wildcards):
     if study.corpora[wildcards.corpus].source != "toy":
         return []
     return [project_path(f"data/toy/{file}") for file in TOY_FILES]
+
+
+def corpora_read(wildcards):
+    """The files of the corpora that one is made from."""
+    return [
+        P.corpus(source, file)
+        for source in DERIVED[wildcards.corpus].made_from()
+        for file in ("train.parquet", "validation.parquet")
+    ]
+
+
+def source_arguments(wildcards):
+    """For derive.py: each corpus that one is made from, with its files."""
+    return [
+        f"--source {name} {P.corpus(name, 'train.parquet')} {P.corpus(name, 'validation.parquet')}"
+        for name in DERIVED[wildcards.corpus].made_from()
+    ]
+
+
+def items_inserted_or_removed(wildcards):
+    """The items of a corpus that is an intervention."""
+    corpus = DERIVED[wildcards.corpus]
+    if not isinstance(corpus, InterventionCorpus):
+        return []
+    made = corpus.items_from and P.corpus(corpus.items_from, "items.csv")
+    return made or project_path(corpus.items)
+
+
+def insertion_files(wildcards):
+    """Templates and counts of a corpus with insertions."""
+    corpus = DERIVED[wildcards.corpus]
+    files = [getattr(corpus, key, None) for key in ("templates", "counts_file")]
+    return [project_path(file) for file in files if file is not None]
 
 
 def training_documents(wildcards):
@@ -197,18 +273,21 @@ def indexed_arguments(wildcards):
     tokenizer = study.runs[wildcards.run].tokenizer
     return [
         f"--probe {name} {quote(scoring_spec(probe))} {P.index(name, tokenizer)}"
-        for name, probe in INDEXED.items()
+        for name, probe in probes_for(wildcards.run, INDEXED).items()
     ]
 
 
 def perplexity_corpora(run):
     """Corpus that each perplexity probe reads for a run that has weights."""
-    return {name: probe.corpus or study.runs[run].corpus for name, probe in PERPLEXITY.items()}
+    return {
+        name: probe.corpus or study.runs[run].corpus
+        for name, probe in probes_for(run, PERPLEXITY).items()
+    }
 
 
 def reads_ngrams(run):
     """Whether a run's predictions are compared with the n-grams of its own training text."""
-    return run in TRAINED and any(probe.ngrams for probe in PERPLEXITY.values())
+    return run in TRAINED and any(probe.ngrams for probe in probes_for(run, PERPLEXITY).values())
 
 
 def perplexity_arguments(wildcards):
@@ -232,7 +311,7 @@ def held_out_tokens(wildcards):
     files = [
         P.tokens(corpus, tokenizer, file)
         for corpus in dict.fromkeys(perplexity_corpora(wildcards.run).values())
-        for file in ("validation.bin", "meta.json")
+        for file in ("validation.bin", "validation.documents.npy", "meta.json")
     ]
     own = ("train.bin", "meta.json") if reads_ngrams(wildcards.run) else ()
     return list(dict.fromkeys(files + [tokens_of(file)(wildcards) for file in own]))
@@ -240,7 +319,7 @@ def held_out_tokens(wildcards):
 
 def indexes_of(wildcards):
     tokenizer = study.runs[wildcards.run].tokenizer
-    return [P.index(probe, tokenizer) for probe in INDEXED]
+    return [P.index(probe, tokenizer) for probe in probes_for(wildcards.run, INDEXED)]
 
 
 def positions_argument(wildcards):
@@ -255,12 +334,8 @@ def positions_argument(wildcards):
 
 
 def probes_for(run, probes):
-    """Those of the probes that a run is scored on: all, or the one whose scores were published."""
-    return {
-        name: probe
-        for name, probe in probes.items()
-        if run not in RELEASED or name == RELEASED[run].probe
-    }
+    """Those of the probes that a run is scored on."""
+    return {name: probe for name, probe in probes.items() if name in probes_of_run(run)}
 
 
 def runs_with(probes):
@@ -283,6 +358,23 @@ SEED_FAMILIES = {
     family: runs for family, runs in seed_families(TRAINED).items() if BINOMIALS or MINIMAL_PAIRS
 }
 
+# Corpora with insertions, where runs show what came of them.
+INSERTED = [
+    name
+    for name, corpus in DERIVED.items()
+    if isinstance(corpus, InsertCorpus) and trained_with(BINOMIALS)
+]
+
+# Runs whose completions are compared by size, corpus and seed: families, also of one, in the order
+# of the study.
+CAPACITY_FAMILIES = seed_families(
+    {name: TRAINED[name] for name in trained_with(COMPLETIONS)}, alone=True
+)
+CAPACITY_FAMILIES = dict(
+    sorted(CAPACITY_FAMILIES.items(), key=lambda family: list(TRAINED).index(family[1][0]))
+)
+CAPACITY_CORPORA = list(dict.fromkeys(TRAINED[run].corpus for run in trained_with(COMPLETIONS)))
+
 # Tables of one run: name -> the runs that have it.
 RUN_TABLES = {
     "losses": TRAINED,
@@ -302,6 +394,9 @@ RUN_TABLES = {
 STUDY_TABLES = [
     *(["comparisons"] if len(runs_with(BINOMIALS)) > 1 else []),
     *(["seeds", "seed_agreement"] if SEED_FAMILIES else []),
+    *(["capacity", "capacity_summary"] if CAPACITY_FAMILIES else []),
+    *(f"curves_{corpus}" for corpus in CAPACITY_CORPORA),
+    *(["insertions"] if INSERTED else []),
 ]
 
 # Figures of one run: name -> category in the report, tables, runs.
@@ -327,6 +422,17 @@ if BINOMIALS:
     )
 if SEED_FAMILIES:
     STUDY_FIGURES["seeds"] = ("Across seeds", [P.table("seeds")])
+# Figures that scripts/plot.py knows by another name.
+DRAWN_AS = {}
+if len(trained_with(COMPLETIONS)) > 1:
+    STUDY_FIGURES["capacity"] = ("Completions", [P.table("capacity")])
+    for corpus in CAPACITY_CORPORA:
+        STUDY_FIGURES[f"capacity_{corpus}"] = ("Completions", [P.table(f"curves_{corpus}")])
+        DRAWN_AS[f"capacity_{corpus}"] = "capacity_curves"
+if INSERTED:
+    STUDY_FIGURES["insertions"] = ("Exposure", [P.table("insertions")])
+if any(TRAINED[name].corpus in INSERTED for name in TRAINED):
+    STUDY_FIGURES["insertion_curves"] = ("Exposure", [P.table("insertions")])
 
 
 def scores_of(probes):
@@ -349,7 +455,9 @@ def last_scores_of(probes):
 def exposures_of(probes):
     """Input function: the exposures of a run that is trained here; of others they are not known."""
     return lambda wildcards: [
-        P.exposures(probe, wildcards.run) for probe in probes if wildcards.run in TRAINED
+        P.exposures(probe, wildcards.run)
+        for probe in probes_for(wildcards.run, probes)
+        if wildcards.run in TRAINED
     ]
 
 

@@ -14,6 +14,8 @@ rule corpus:
         P.log("corpus/{corpus}"),
     benchmark:
         P.benchmark("corpus/{corpus}")
+    wildcard_constraints:
+        corpus=any_of(set(study.corpora) - set(DERIVED)),
     conda:
         ENVIRONMENT
     threads: CORPUS.threads
@@ -29,6 +31,42 @@ rule corpus:
         "python {params.script:q} --spec {params.spec:q} --files {input.files:q}"
         " --validation-files {input.validation_files:q} --train {output.train}"
         " --validation {output.validation} --provenance {output.provenance} 2>&1 | tee {log}"
+
+
+rule derive:
+    input:
+        corpora=corpora_read,
+        stimuli=items_inserted_or_removed,
+        files=insertion_files,
+    output:
+        train=P.corpus("{corpus}", "train.parquet"),
+        validation=P.corpus("{corpus}", "validation.parquet"),
+        provenance=P.corpus("{corpus}", "provenance.json"),
+    log:
+        P.log("derive/{corpus}"),
+    benchmark:
+        P.benchmark("derive/{corpus}")
+    wildcard_constraints:
+        corpus=any_of(DERIVED),
+    conda:
+        ENVIRONMENT
+    threads: CORPUS.threads
+    resources:
+        mem_mb=CORPUS.mem_mb,
+        runtime=CORPUS.runtime,
+    params:
+        script=f"{SCRIPTS}/derive.py",
+        spec=lambda wildcards: spec(study.corpora[wildcards.corpus]),
+        sources=source_arguments,
+        stimuli=lambda wildcards, input: [
+            f"--items {quote(path)}" for path in [input.stimuli] if path
+        ],
+    message:
+        "Corpus {wildcards.corpus}"
+    shell:
+        "python {params.script:q} --spec {params.spec:q} {params.sources} {params.stimuli}"
+        " --train {output.train} --validation {output.validation}"
+        " --provenance {output.provenance} 2>&1 | tee {log}"
 
 
 rule toy_items:

@@ -43,6 +43,7 @@ rule exposures:
             study.runs[wildcards.run].tokenizer,
         ),
         meta=tokens_of("meta.json"),
+        documents=tokens_of("train.documents.npy"),
     output:
         P.exposures("{probe}", "{run}"),
     log:
@@ -64,6 +65,7 @@ rule exposures:
     shell:
         "python {params.script:q} --name {wildcards.run} --run {params.run:q}"
         " --items {input.stimuli:q} --occurrences {input.occurrences} --meta {input.meta}"
+        " --documents {input.documents}"
         " --output {output} 2>&1 | tee {log}"
 
 
@@ -71,6 +73,7 @@ rule bigrams:
     input:
         tokens=tokens_of("train.bin"),
         meta=tokens_of("meta.json"),
+        documents=tokens_of("train.documents.npy"),
         index=lambda wildcards: P.index(wildcards.probe, study.runs[wildcards.run].tokenizer),
     output:
         classes=P.bigrams("{probe}", "{run}", "classes.csv"),
@@ -95,9 +98,10 @@ rule bigrams:
     shell:
         "python {params.script:q} --name {wildcards.run} --run {params.run:q}"
         " --probe {wildcards.probe} --tokens {input.tokens} --meta {input.meta} --index {input.index}"
+        " --documents {input.documents}"
         " --classes {output.classes} --pairs {output.pairs} 2>&1 | tee {log}"
 
 
 rule exposure:
     input:
-        [P.exposures(probe, run) for probe in BINOMIALS for run in TRAINED],
+        [P.exposures(probe, run) for run in TRAINED for probe in probes_for(run, BINOMIALS)],

@@ -47,7 +47,7 @@ for figure, (category, tables) in STUDY_FIGURES.items():
             ENVIRONMENT
         params:
             script=f"{SCRIPTS}/plot.py",
-            figure=figure,
+            figure=DRAWN_AS.get(figure, figure),
         message:
             f"Figure: {figure} of the study"
         shell:

@@ -2,9 +2,9 @@
 # the files that are whole and up to date, and makes the others.
 
 
-for rule_name, runs, segment in segment_rules("score", TRAINED | FETCHED):
-    if not study.probes:
-        break
+for rule_name, runs, segment in segment_rules("score", TRAINED | FETCHED, study.probes):
+    if not probes_of_run(runs[0]):
+        continue
 
     rule:
         name:
@@ -22,7 +22,7 @@ for rule_name, runs, segment in segment_rules("score", TRAINED | FETCHED):
         output:
             scores=[
                 update(P.scores(probe, "{run}", step))
-                for probe in study.probes
+                for probe in probes_of_run(runs[0])
                 for step in segment.checkpoints
             ],
             records=update(P.segment("{run}", segment.number, "scores.json")),

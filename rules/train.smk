@@ -37,6 +37,7 @@ for rule_name, runs, segment in segment_rules("train", TRAINED):
         input:
             tokens=tokens_of("train.bin"),
             meta=tokens_of("meta.json"),
+            documents=tokens_of("train.documents.npy"),
             tokenizer=tokenizer_of,
             architecture=architecture_of,
             state=ancient(P.state("{run}", segment.number - 1)) if segment.start else [],
@@ -79,6 +80,7 @@ for rule_name, runs, segment in segment_rules("train", TRAINED):
         shell:
             "python {params.script:q} --name {wildcards.run} --spec {params.spec:q}"
             " --segment {params.segment} --tokens {input.tokens} --meta {input.meta}"
+            " --documents {input.documents}"
             " --tokenizer {input.tokenizer} {params.state} --study-folder {params.folder}"
             " --threads {threads} --gpu {resources.gpu} --batch-tokens {resources.batch_tokens}"
             " --compile {resources.compile} 2>&1 | tee {log}"

@@ -24,6 +24,9 @@ def main() -> None:
     parser.add_argument("--probe", required=True, help="name of the minimal pairs probe")
     parser.add_argument("--tokens", type=Path, required=True, help="train.bin of the run's corpus")
     parser.add_argument("--meta", type=Path, required=True, help="its meta.json")
+    parser.add_argument(
+        "--documents", type=Path, required=True, help="where its documents begin (.npy)"
+    )
     parser.add_argument("--index", type=Path, required=True, help="index of the probe")
     parser.add_argument(
         "--classes", type=Path, required=True, help="table of paradigms at every checkpoint (CSV)"
@@ -41,7 +44,7 @@ def main() -> None:
     text = read_tokens(args.tokens, meta["dtype"])
     with Progress(f"{args.name} bigrams", steps[-1], "steps") as progress:
         done = 0
-        for step, bigram, unigram in replayed(run, text, BigramModel(pairs), steps):
+        for step, bigram, unigram in replayed(run, text, BigramModel(pairs), steps, args.documents):
             columns = {
                 "run": args.name,
                 "probe": args.probe,

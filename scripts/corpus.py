@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from ontogeny.command import run
 from ontogeny.corpus import documents, sources
 from ontogeny.files import sha256, write_json
-from ontogeny.study.corpora import Corpus, FilesCorpus
+from ontogeny.study.corpora import Corpus, FactsCorpus, FilesCorpus
 
 
 def main() -> None:
@@ -16,7 +16,7 @@ def main() -> None:
     arguments = parse()
     spec = TypeAdapter(Corpus).validate_json(arguments.spec)
     files = arguments.files
-    if isinstance(spec, FilesCorpus) and not files:
+    if isinstance(spec, FilesCorpus | FactsCorpus) and not files:
         files = spec.files
     held_out_files = arguments.validation_files
     if isinstance(spec, FilesCorpus) and not held_out_files:

@@ -18,11 +18,14 @@ def main() -> None:
     parser.add_argument("--items", type=Path, required=True, help="CSV with Word1 and Word2")
     parser.add_argument("--occurrences", required=True, help="what occurrences.py has made")
     parser.add_argument("--meta", required=True, help="meta.json of the tokens of its corpus")
+    parser.add_argument(
+        "--documents", type=Path, required=True, help="where its documents begin (.npy)"
+    )
     parser.add_argument("--output", type=Path, required=True, help="the table (CSV)")
     args = parser.parse_args()
     tokens = read_json(args.meta)["splits"]["train"]["tokens"]
     run, items = read_run(args.run), read_words(args.items)
-    table = exposures(args.name, run, tokens, items, args.occurrences)
+    table = exposures(args.name, run, tokens, items, args.occurrences, args.documents)
     with replacing(args.output) as temporary:
         table.write_csv(temporary)
 

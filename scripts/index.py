@@ -19,7 +19,7 @@ from ontogeny.scoring.index import (
 )
 from ontogeny.scoring.stimuli.binomials import read_all_weights, read_binomials, read_prompts
 from ontogeny.scoring.stimuli.completions import read_questions
-from ontogeny.scoring.stimuli.minimal_pairs import known_ties, read_minimal_pairs
+from ontogeny.scoring.stimuli.minimal_pairs import known_ties, read_minimal_pairs, sampled
 from ontogeny.study.probes import IndexedProbe
 
 
@@ -29,7 +29,7 @@ def strings_of(probe: IndexedProbe, stimuli: Path, prompts: Path | None) -> Stri
         items = read_binomials(stimuli, probe, read_all_weights(probe.references))
         return binomial_strings(items, read_prompts(prompts, probe.max_prompts))
     if probe.type == "minimal_pairs":
-        pairs = read_minimal_pairs(stimuli)
+        pairs = sampled(read_minimal_pairs(stimuli), probe.sample)
         for pair in known_ties(pairs):
             say(f"a tie by design: pair {pair.pair_id} of {pair.uid} has one sentence twice")
         return pair_strings(pairs)
@@ -50,7 +50,8 @@ def main() -> None:
     probe = TypeAdapter(IndexedProbe).validate_json(args.spec)
     strings = strings_of(probe, args.stimuli, args.prompts)
     tokenizer, info = load_tokenizer(args.tokenizer)
-    index = make_index(strings, tokenizer, info, sha256(args.tokenizer), args.positions)
+    positions = None if getattr(probe, "context", None) else args.positions
+    index = make_index(strings, tokenizer, info, sha256(args.tokenizer), positions)
     save_index(index, args.output)
     count, total = len(index.trie.leaves), int(index.trie.lengths.sum())
     say(

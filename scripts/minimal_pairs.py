@@ -12,7 +12,7 @@ from ontogeny.command import run_table_parser
 from ontogeny.files import replacing
 from ontogeny.inputs import checkpoint_steps
 from ontogeny.paths import Paths
-from ontogeny.scoring.stimuli.minimal_pairs import read_minimal_pairs
+from ontogeny.scoring.stimuli.minimal_pairs import read_minimal_pairs, sampled
 from ontogeny.study.probes import MinimalPairsProbe
 from ontogeny.study.runs import read_run
 
@@ -23,8 +23,8 @@ def main() -> None:
     steps = checkpoint_steps(read_run(args.run))
     tables = []
     for name, spec, stimuli in args.probe:
-        MinimalPairsProbe.model_validate_json(spec)
-        pairs = read_minimal_pairs(Path(stimuli))
+        probe = MinimalPairsProbe.model_validate_json(spec)
+        pairs = sampled(read_minimal_pairs(Path(stimuli)), probe.sample)
         files = [paths.scores(name, args.name, step) for step in steps]
         scores = read_scores(files, stimuli=len(pairs))
         tables.append(pair_statistics(scores, phenomena_of(pairs), args.name, name))

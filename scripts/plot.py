@@ -23,10 +23,14 @@ class Figure:
 
 FIGURES = {
     "bigrams": Figure("bigrams:bigrams_figure", (tables.BIGRAM_CLASSES, tables.BIGRAM_TESTS)),
+    "capacity": Figure("capacity:capacity_figure", (tables.CAPACITY,)),
+    "capacity_curves": Figure("capacity_curves:capacity_curves_figure", (tables.CURVES,)),
     "coefficients": Figure("coefficients:coefficients_figure", (tables.REGRESSIONS,)),
     "completions": Figure("completions:completions_figure", (tables.COMPLETIONS,)),
     "correlation": Figure("correlation:correlation_figure", (tables.CORRELATIONS,)),
     "entrenchment": Figure("entrenchment:entrenchment_figure", (tables.STATES, tables.PARADIGMS)),
+    "insertion_curves": Figure("insertions:insertion_curves_figure", (tables.INSERTIONS,)),
+    "insertions": Figure("insertions:insertions_figure", (tables.INSERTIONS,)),
     "loss": Figure("loss:loss_figure", (tables.LOSSES,)),
     "minimal_pairs": Figure("minimal_pairs:minimal_pairs_figure", (tables.MINIMAL_PAIRS,)),
     "overview": Figure("overview:overview_figure", (tables.CORRELATIONS,), across=True),

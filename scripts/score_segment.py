@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import torch
 from pydantic import TypeAdapter
@@ -91,7 +92,7 @@ def indexed_task(name: str, spec: str, index_file: str, args: argparse.Namespace
     tokenizer, info = load_tokenizer(args.tokenizer)
     settings: Any = probe.precision  # a reference, say, changes nothing in the scores
     if isinstance(probe, CompletionsProbe):
-        settings = probe.model_dump(exclude={"items"})
+        settings = probe.model_dump(exclude={"items", "only_corpora"})
     return Task(
         name,
         fingerprint(probe.type, sha256(index_file), settings),
@@ -107,6 +108,8 @@ def perplexity_task(
     held_out = meta["splits"]["validation"]
     stream = read_tokens(Path(folder, "validation.bin"), meta["dtype"])
     bytes_per_token = held_out["bytes"] / max(held_out["tokens"], 1)
+    by_document = probe.sequences == "documents"
+    documents = np.load(Path(folder, "validation.documents.npy")) if by_document else None
     own = args.training_tokens if probe.ngrams else None
 
     def scorer_for(model: PreTrainedModel) -> Callable[[], pl.DataFrame]:
@@ -122,6 +125,7 @@ def perplexity_task(
                 args.batch_tokens,
                 probe.precision,
                 divergence,
+                documents,
             ),
         )
 
@@ -132,6 +136,7 @@ def perplexity_task(
         args.block_size,
         probe.precision,
         *([sha256(own / "train.bin")] if own else []),
+        *(["documents"] if by_document else []),
     )
     return Task(name, made_from, scorer_for)
 

@@ -34,9 +34,10 @@ from ontogeny.study.runs import Run
 from ontogeny.study.schedule import Segment
 from ontogeny.training.checkpoints import Checkpoints
 from ontogeny.training.loop import Step, TrainingError, require_one_batch, train_segment
-from ontogeny.training.model import new_model
+from ontogeny.training.model import has_dropout, new_model
 from ontogeny.training.objective import NextTokenLoss
 from ontogeny.training.optimizer import make_optimizer
+from ontogeny.training.order import sequences_of
 from ontogeny.training.processes import Processes, join, launch, leave
 from ontogeny.training.speed import (
     CPU_BATCH_TOKENS,
@@ -56,6 +57,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--segment", type=whole_number(0), required=True, help="number, from 0")
     parser.add_argument("--tokens", type=Path, required=True, help="token file to train on")
     parser.add_argument("--meta", type=Path, required=True, help="meta.json beside it")
+    parser.add_argument(
+        "--documents", type=Path, required=True, help="where its documents begin (.npy)"
+    )
     parser.add_argument("--tokenizer", type=Path, required=True, help="tokenizer.json")
     parser.add_argument("--state", type=Path, help="state at the end of the segment before")
     parser.add_argument("--study-folder", required=True, help="results/<study>: outputs go below")
@@ -172,7 +176,8 @@ def train(args: argparse.Namespace, spec: dict[str, Any], run: Run, segment: Seg
     """Train one segment in this process, or this process' share of it."""
     paths = Paths(args.study_folder)
     tokens = read_tokens(args.tokens, read_json(args.meta)["dtype"])
-    blocks = require_one_batch(len(tokens), run, f"corpus {run.corpus!r}")
+    sequences = sequences_of(run, len(tokens), args.documents)
+    require_one_batch(sequences, len(tokens), run, f"corpus {run.corpus!r}")
     torch.set_num_threads(args.threads)
     processes, device = join(args.gpu)
     _, tokenizer = load_tokenizer(args.tokenizer)
@@ -201,12 +206,14 @@ def train(args: argparse.Namespace, spec: dict[str, Any], run: Run, segment: Seg
         checkpoints.save if processes.is_first else lambda step: None,
         run.max_loss or 2 * math.log(tokenizer.vocab_size),
         processes,
+        documents=args.documents,
+        merge=device.type == "cpu" and not compiled and not has_dropout(model),
     )
     if processes.is_first:
         say(
             f"{args.name}, segment {segment.number}: steps {segment.start:,} to {segment.end:,}, "
-            f"{model.num_parameters():,} parameters, {blocks:,} blocks, on {device}"
-            + (f", {processes.count} processes" if processes.count > 1 else "")
+            f"{model.num_parameters():,} parameters, {sequences.count:,} {run.sampling}, "
+            f"on {device}" + (f", {processes.count} processes" if processes.count > 1 else "")
         )
         peak = peak_flops(device)
         peak_speed = peak and peak * processes.count / flops_per_token(model, run.block_size)
@@ -227,7 +234,7 @@ def train(args: argparse.Namespace, spec: dict[str, Any], run: Run, segment: Seg
             "end": segment.end,
             "seed": run.seed,
             "parameters": model.num_parameters(),
-            "blocks": blocks,
+            "sequences": sequences.count,
             **machine(device, processes),
             "threads": args.threads,
             "compiled": compiled,

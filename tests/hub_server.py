@@ -334,6 +334,7 @@ class Handler(BaseHTTPRequestHandler):
 
 API = rf"/api/models/{REPO}"
 REVISION = r"(?P<revision>[^/]+)"
+FILES = rf"(?:/datasets)?/{REPO}/resolve/{REVISION}"
 ROUTES: list[tuple[str, set[str], str, Callable[..., None]]] = [
     ("create", {"POST"}, "/api/repos/create", Handler.create),
     ("validate-yaml", {"POST"}, "/api/validate-yaml", Handler.validate_yaml),
@@ -346,7 +347,7 @@ ROUTES: list[tuple[str, set[str], str, Callable[..., None]]] = [
     ("verify", {"POST"}, "/verify/(?P<oid>[0-9a-f]+)", Handler.verify),
     ("commit", {"POST"}, f"{API}/commit/{REVISION}", Handler.commit),
     ("tag", {"POST"}, f"{API}/tag/{REVISION}", Handler.tag),
-    ("file", {"GET", "HEAD"}, f"/{REPO}/resolve/{REVISION}/(?P<path>.+)", Handler.file),
+    ("file", {"GET", "HEAD"}, f"{FILES}/(?P<path>.+)", Handler.file),
 ]
 
 _names = itertools.count()

@@ -5,14 +5,19 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from ontogeny.paths import PROJECT, project_path
+from ontogeny.corpus.facts import facts_text
+from ontogeny.downloads.records import check_there, conflict, record_of
+from ontogeny.files import sha256
+from ontogeny.interventions.items import check_files
+from ontogeny.paths import PROJECT, download_path, project_path
 from ontogeny.published.revisions import read_revisions, sampled
 from ontogeny.published.score_files import by_step, published_files
 from ontogeny.scoring.stimuli.binomials import read_all_weights, read_binomials, read_prompts
 from ontogeny.scoring.stimuli.completions import read_questions
 from ontogeny.scoring.stimuli.minimal_pairs import read_minimal_pairs
 from ontogeny.scoring.stimuli.responses import choices_by_item, read_responses
-from ontogeny.study.corpora import FilesCorpus
+from ontogeny.study.corpora import FactsCorpus, FilesCorpus, InterventionCorpus
+from ontogeny.study.downloads import DOWNLOAD, Download
 from ontogeny.study.errors import StudyError
 from ontogeny.study.models import Study
 from ontogeny.study.probes import BinomialsProbe, CompletionsProbe, MinimalPairsProbe
@@ -20,17 +25,21 @@ from ontogeny.study.runs import HubRun, Run, ScoresRun
 
 # Pairs or questions of each file that are checked here; the job that indexes them checks the rest.
 CHECKED_BEFORE_JOBS = 1_000
+# Local copies of downloads up to this size are compared with their sha256 in every dry run.
+HASHED_BEFORE_JOBS = 100_000_000
 
 
 def check_inputs(study: Study) -> None:
     """Check that results can be written, that text files are there, and that stimuli can be read.
 
     Every line of binomials and prompts is checked; of other stimuli only the first
-    `CHECKED_BEFORE_JOBS` of each file, so that a dry run stays fast. Raises StudyError with one
-    line for each problem.
+    `CHECKED_BEFORE_JOBS` of each file, so that a dry run stays fast. What is still to be downloaded
+    is checked by the jobs that read it. A download that somebody has put there by hand is checked
+    here, once, and gets its record. Raises StudyError with one line for each problem.
     """
     problems = [
         *_unwritable_results(study),
+        *_download_problems(study),
         *_corpus_problems(study),
         *_probe_problems(study),
         *_run_problems(study),
@@ -42,11 +51,15 @@ def check_inputs(study: Study) -> None:
 def matching_files(patterns: list[str]) -> list[str]:
     """Files that match glob patterns of a study, each once, sorted by name.
 
-    A pattern that is the name of a file stands for that file. Raises ValueError for one that
+    A pattern that is the name of a file stands for that file, and a download for its file, even if
+    it is not there yet. Raises ValueError for one that
     matches nothing, or a name that Snakemake would read as a wildcard.
     """
     found: set[str] = set()
     for pattern in patterns:
+        if pattern.startswith(DOWNLOAD):
+            found.add(project_path(pattern))
+            continue
         if Path(project_path(pattern)).is_file():
             matches = [pattern]
         else:
@@ -85,14 +98,63 @@ def _unwritable_results(study: Study) -> Iterator[str]:
         yield f"study: results go to {folder}, but {existing.resolve()} can't be written"
 
 
+def to_come(path: str | None) -> bool:
+    """Whether a path of a study is of a download that is not there yet."""
+    return (path or "").startswith(DOWNLOAD) and not Path(project_path(path)).exists()
+
+
+def _download_problems(study: Study) -> Iterator[str]:
+    for name, download in study.downloads.items():
+        if download.path is not None:
+            yield from _copy_problems(name, download, Path(project_path(download.path)))
+            continue
+        file = Path(download_path(name, download.saved_as))
+        try:
+            if problem := conflict(download, file):
+                yield f"downloads.{name}: {problem}"
+            elif file.exists() and not record_of(file).exists():  # put there by hand
+                check_there(download, file)
+        except ValueError as error:
+            yield f"downloads.{name}: {error}"
+
+
+def _copy_problems(name: str, download: Download, path: Path) -> Iterator[str]:
+    place = f"downloads.{name}.path: {path}"
+    if str(download.path).endswith("/"):
+        if not path.is_dir():
+            yield f"{place}: there is no such folder"
+        return
+    if not path.is_file():
+        yield f"{place}: there is no such file"
+        return
+    size = path.stat().st_size
+    if download.bytes not in (size, None):
+        yield f"{place} has {size:,} bytes, but `bytes` is {download.bytes:,}"
+    elif download.sha256 is not None and size <= HASHED_BEFORE_JOBS:
+        found = sha256(path)
+        if found != download.sha256:
+            yield f"{place} has the sha256 {found}, but `sha256` is {download.sha256}"
+
+
 def _corpus_problems(study: Study) -> Iterator[str]:
     for name, corpus in study.corpora.items():
+        read = [getattr(corpus, key, None) for key in ("items", "templates", "counts_file")]
+        if isinstance(corpus, InterventionCorpus) and not any(map(to_come, read)):
+            try:
+                check_files(corpus)
+            except ValueError as error:
+                yield f"corpora.{name}: {error}"
+        if isinstance(corpus, FactsCorpus) and not any(map(to_come, corpus.files)):
+            try:
+                facts_text(matching_files(corpus.files), corpus.withheld)
+            except ValueError as error:
+                yield f"corpora.{name}: {error}"
         if not isinstance(corpus, FilesCorpus):
             continue
         for key in ("files", "validation_files"):
             try:
                 for path in matching_files(getattr(corpus, key)):
-                    if Path(path).stat().st_size == 0:
+                    if Path(path).exists() and Path(path).stat().st_size == 0:
                         yield f"corpora.{name}.{key}: {path} is empty"
             except ValueError as error:
                 yield f"corpora.{name}.{key}: {error}"
@@ -103,9 +165,10 @@ def _probe_problems(study: Study) -> Iterator[str]:
         if isinstance(probe, BinomialsProbe):
             yield from _binomials_problems(name, probe)
         try:
-            if isinstance(probe, MinimalPairsProbe) and probe.pairs is not None:
-                read_minimal_pairs(Path(project_path(probe.pairs)), CHECKED_BEFORE_JOBS)
-            if isinstance(probe, CompletionsProbe):
+            pairs = probe.pairs if isinstance(probe, MinimalPairsProbe) else None
+            if pairs is not None and not to_come(pairs):
+                read_minimal_pairs(Path(project_path(pairs)), CHECKED_BEFORE_JOBS)
+            if isinstance(probe, CompletionsProbe) and not to_come(probe.items):
                 read_questions(Path(project_path(probe.items)), CHECKED_BEFORE_JOBS)
         except ValueError as error:
             yield f"probes.{name}: {error}"
@@ -123,21 +186,23 @@ def _run_problems(study: Study) -> Iterator[str]:
 
 def _binomials_problems(name: str, probe: BinomialsProbe) -> Iterator[str]:
     try:
-        read_prompts(Path(project_path(probe.prompts)))
+        if not to_come(probe.prompts):
+            read_prompts(Path(project_path(probe.prompts)))
     except ValueError as error:
         yield f"probes.{name}.prompts: {error}"
     items = None
     try:
-        weights = read_all_weights(probe.references)
-        if probe.items is not None:
-            items = read_binomials(Path(project_path(probe.items)), probe, weights)
+        if not any(to_come(reference.weights) for reference in probe.references.values()):
+            weights = read_all_weights(probe.references)
+            if probe.items is not None and not to_come(probe.items):
+                items = read_binomials(Path(project_path(probe.items)), probe, weights)
     except ValueError as error:
         yield f"probes.{name}: {error}"
-    if probe.responses is not None:
+    if probe.responses is not None and not to_come(probe.responses):
         path = Path(project_path(probe.responses))
         try:
             responses = read_responses(path)
-            if items is not None:  # those of a toy corpus are made by a job
+            if items is not None:  # those of a toy corpus are made by a job, as downloads are
                 choices_by_item(responses, items, path)
         except ValueError as error:
             yield f"probes.{name}.responses: {error}"

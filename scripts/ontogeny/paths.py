@@ -7,6 +7,7 @@ the script that it calls agree on where a file is.
 from dataclasses import dataclass
 from pathlib import Path
 
+from ontogeny.study.downloads import DOWNLOAD
 from ontogeny.study.schedule import checkpoint_name
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -16,11 +17,19 @@ def project_path(path: str) -> str:
     """A path of a study file as it is used: relative ones are relative to the project's folder.
 
     Stays relative where the project's folder is the working directory, so that results do not
-    depend on where the project lies.
+    depend on where the project lies. A download is below the working directory, as results are.
     """
+    if path.startswith(DOWNLOAD):
+        return f"downloads/{path.removeprefix(DOWNLOAD)}"
     if Path(path).is_absolute() or Path.cwd() == PROJECT:
         return path
     return str(PROJECT / path)
+
+
+def download_path(name: str, file: str) -> str:
+    """A file that studies share: what was downloaded, the record of it (`FILE.json`), a member of
+    an archive (`FILE.unpacked/MEMBER`)."""
+    return project_path(f"{DOWNLOAD}{name}/{file}")
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,10 @@ def replay(folder, texts, run, items=ITEMS):
                 order += [f"{one} and", f"{two} and", f"and {one}", f"and {two}"]
                 rows.append((*checkpoint, item.alpha, *(seen[phrase] for phrase in order)))
         if step < run.last_step:
-            for start in data_order(run, len(ids), step, step + 1).ravel().tolist():
+            blocks = len(ids) // run.block_size
+            for start in (
+                (data_order(run, blocks, step, step + 1) * run.block_size).ravel().tolist()
+            ):
                 if start not in by_block:
                     by_block[start] = shown(start)
                 seen = seen + by_block[start]
@@ -145,12 +148,12 @@ def test_counts_beyond_32_bits_are_exact():
     """One block, in which a phrase is at every token, read 10,000 times."""
     run = make_run(steps=50, block_size=1 << 20, batch_size=200)
     per_block = sparse.csr_array(np.array([[1 << 20, 0, 7]], np.int32))
-    seen = cumulative_counts(per_block, run, (1 << 20) + 5, [0, 1, 25, 50])
+    seen = cumulative_counts(per_block, run, [0, 1, 25, 50])
     assert seen.tolist() == [[n * 200 << 20, 0, n * 200 * 7] for n in (0, 1, 25, 50)]
 
 
 def test_a_corpus_of_less_than_a_block_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match="4 tokens are less than one block of 16"):
+    with pytest.raises(ValueError, match="4 tokens are less than one sequence of 16"):
         make_exposures(tmp_path, ["bread and butter"], bpe(), make_run(), BREAD)
 
 
@@ -185,6 +188,7 @@ def test_the_scripts(tmp_path):
     spec = run.model_dump_json(exclude_defaults=True)
     options = ("--name", "name", "--run", spec, "--occurrences", tmp_path / "x.parquet")
     options += ("--meta", tmp_path / "tokens" / "meta.json", "--output", tmp_path / "x.csv")
+    options += ("--documents", tmp_path / "tokens" / "train.documents.npy")
     done = script("exposures", "--items", others, *options)
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {tmp_path / 'x.parquet'}: it holds the occurrences of")

@@ -231,6 +231,37 @@ def test_perplexity_is_that_of_the_blocks_one_by_one(max_tokens):
         assert result.bits_per_byte == pytest.approx(loss / math.log(2) / 2.5, rel=1e-5)
 
 
+@pytest.mark.parametrize("max_tokens", [57, 48, 30, 21, 20, 1000])
+def test_perplexity_of_documents_is_that_of_their_pieces_one_by_one(max_tokens):
+    """Documents of 20, 1, 2, 16, 17 and 1 tokens: pieces of at most 16."""
+    model = make_model("llama")
+    stream = np.random.default_rng(3).integers(0, VOCABULARY, 57).astype(np.uint16)
+    starts = np.array([0, 20, 21, 23, 39, 56])
+    pieces = []
+    for begin, end in zip(starts.tolist(), [*starts[1:].tolist(), 57], strict=True):
+        document = stream[begin : min(end, max_tokens)].astype(int).tolist()
+        pieces += [document[first : first + 16] for first in range(0, len(document), 16)]
+    pieces = [piece for piece in pieces if len(piece) > 1]
+    assert len(pieces) <= 5 and (max_tokens < 57 or len(pieces) == 5)
+    predicted = sum(len(piece) - 1 for piece in pieces)
+    loss = -sum(plain(model, [piece]).sum() for piece in pieces) / predicted
+    for batch_tokens in (1, 40, 1000):
+        result = perplexity(
+            model, stream, 16, max_tokens, 2.5, batch_tokens, documents=starts.astype(np.int64)
+        )
+        assert result.n_tokens == predicted
+        assert result.loss == pytest.approx(loss, rel=1e-5)
+    whole = perplexity(model, stream, 16, max_tokens, 2.5, 1000, documents=np.array([0]))
+    assert whole == perplexity(model, stream, 16, max_tokens, 2.5, 1000)
+
+
+def test_perplexity_of_documents_of_one_token_is_an_error():
+    with pytest.raises(ValueError, match="fewer than two tokens"):
+        perplexity(make_model("opt"), np.arange(9), 16, 9, 1.0, 99, documents=np.arange(9))
+    with pytest.raises(ValueError, match="fewer than two tokens"):
+        perplexity(make_model("opt"), np.arange(0), 16, 9, 1.0, 99, documents=np.arange(0))
+
+
 def test_perplexity_of_a_model_that_knows_nothing_is_the_vocabulary():
     model = make_model("llama")
     with torch.no_grad():

@@ -12,7 +12,7 @@ from ontogeny.study.runs import Optimizer
 from ontogeny.training.loop import TrainingError, require_one_batch, train_segment
 from ontogeny.training.objective import NextTokenLoss
 from ontogeny.training.optimizer import learning_rate, make_optimizer, warmup_steps
-from ontogeny.training.order import data_order, permutation, sequence_blocks
+from ontogeny.training.order import data_order, in_epochs, permutation, sequences_of
 from ontogeny.training.state import StateInfo, load_state, save_state
 
 TOKENS = np.random.default_rng(0).integers(4, VOCABULARY, 16 * 21 + 5).astype(np.uint16)
@@ -31,13 +31,13 @@ def train(model, optimizer, run, segment=None, micro_batch=100, save=lambda step
 
 
 def test_each_block_comes_once_per_epoch_and_epochs_differ():
-    order = sequence_blocks(0, 3 * 50, 50, seed=1, shuffle=True).reshape(3, 50)
+    order = in_epochs(0, 3 * 50, 50, seed=1, shuffle=True).reshape(3, 50)
     for epoch in order:
         assert sorted(epoch) == list(range(50))
     assert not np.array_equal(order[0], order[1])
     assert not np.array_equal(order[1], order[2])
     assert not np.array_equal(order[0], np.arange(50))
-    assert not np.array_equal(order[0], sequence_blocks(0, 50, 50, seed=2, shuffle=True))
+    assert not np.array_equal(order[0], in_epochs(0, 50, 50, seed=2, shuffle=True))
     # no (seed, epoch) shares its order with another
     assert (
         len({tuple(permutation(50, epoch, seed)) for seed in range(5) for epoch in range(5)}) == 25
@@ -48,14 +48,14 @@ def test_each_block_comes_once_per_epoch_and_epochs_differ():
 @pytest.mark.parametrize("cut", [1, 7, 13, 40, 64])
 def test_the_order_depends_on_the_position_alone(shuffle, cut):
     """Blocks 13, calls of any size: across an epoch's border, and over several epochs at once."""
-    whole = sequence_blocks(0, 64, 13, seed=5, shuffle=shuffle)
+    whole = in_epochs(0, 64, 13, seed=5, shuffle=shuffle)
     starts = range(0, 64, cut)
-    parts = [sequence_blocks(s, min(cut, 64 - s), 13, 5, shuffle) for s in reversed(starts)]
+    parts = [in_epochs(s, min(cut, 64 - s), 13, 5, shuffle) for s in reversed(starts)]
     assert np.array_equal(whole, np.concatenate(parts[::-1]))
 
 
 def test_unshuffled_is_the_order_of_the_corpus():
-    assert sequence_blocks(3, 6, 5, seed=0, shuffle=False).tolist() == [3, 4, 0, 1, 2, 3]
+    assert in_epochs(3, 6, 5, seed=0, shuffle=False).tolist() == [3, 4, 0, 1, 2, 3]
 
 
 def test_training_reads_what_data_order_says():
@@ -76,12 +76,12 @@ def test_training_reads_what_data_order_says():
     optimizer = make_optimizer(recorder, run.optimizer)
     for segment in run.segments():
         list(train_segment(recorder, optimizer, TOKENS, run, segment, 100, lambda step: None))
-    starts = data_order(run, len(TOKENS), 0, 12)
+    starts = data_order(run, 21, 0, 12) * 16
     assert starts.shape == (12, 4)
     assert sorted(starts.flatten()[:21]) == list(range(0, 21 * 16, 16))
     expected = [[TOKENS[start : start + 16] for start in step] for step in starts]
     assert np.array_equal(seen, expected)
-    assert np.array_equal(data_order(run, len(TOKENS), 4, 9), starts[4:9])
+    assert np.array_equal(data_order(run, 21, 4, 9) * 16, starts[4:9])
 
 
 # ---------------------------------------------------------------------------- learning rate
@@ -314,6 +314,6 @@ def test_a_loss_above_the_bound_stops_the_run():
 
 def test_a_corpus_smaller_than_a_batch_is_an_error():
     run = make_run()
-    assert require_one_batch(16 * 4, run, "corpus 'tiny'") == 4
+    require_one_batch(sequences_of(run, 16 * 4), 16 * 4, run, "corpus 'tiny'")
     with pytest.raises(ValueError, match=r"corpus 'tiny': 63 tokens are 3 blocks of 16.* the 4 "):
-        require_one_batch(16 * 4 - 1, run, "corpus 'tiny'")
+        require_one_batch(sequences_of(run, 16 * 4 - 1), 16 * 4 - 1, run, "corpus 'tiny'")

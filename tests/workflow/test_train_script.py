@@ -45,6 +45,7 @@ class Run:
         return [
             *("--name", "run", "--spec", json.dumps(self.spec), "--segment", str(segment)),
             *("--tokens", str(tokens / "train.bin"), "--meta", str(tokens / "meta.json")),
+            *("--documents", str(tokens / "train.documents.npy")),
             *("--tokenizer", str(self.results / "tokenizers" / "bpe" / "tokenizer.json")),
             *("--study-folder", self.paths.root, *state, *map(str, more)),
         ]

@@ -109,9 +109,15 @@ def agreement(family: str, preferences: Mapping[str, pl.DataFrame]) -> pl.DataFr
     return pl.concat(parts, how="vertical_relaxed").cast(AGREEMENT)
 
 
+def half_width(sd: pl.Series, seeds: pl.Series) -> pl.Series:
+    """Half of the 95 % t interval of means over `seeds` values of standard deviation `sd`."""
+    quantile = stats.t.ppf(0.5 + CONFIDENCE / 2, np.maximum(seeds - 1, 1))
+    return pl.Series(quantile) * sd / seeds.sqrt()
+
+
 def _over_seeds(table: pl.DataFrame, key: list[str], statistic: str) -> pl.DataFrame:
     """Mean and spread of a column for each checkpoint and `key`, in the order of tokens."""
-    value, seeds = pl.col(statistic), pl.col("n_seeds")
+    value = pl.col(statistic)
     table = (
         table.group_by([*CHECKPOINT, *key], maintain_order=True)
         .agg(
@@ -122,8 +128,7 @@ def _over_seeds(table: pl.DataFrame, key: list[str], statistic: str) -> pl.DataF
         )
         .sort("tokens", maintain_order=True)
     )
-    quantile = stats.t.ppf(0.5 + CONFIDENCE / 2, np.maximum(table["n_seeds"] - 1, 1))
-    half = pl.Series(quantile) * pl.col("sd") / seeds.sqrt()
+    half = half_width(table["sd"], table["n_seeds"])
     return table.with_columns(
         statistic=pl.lit(statistic),
         low=(pl.col("mean") - half).clip(*LIMITS[statistic]),

@@ -17,8 +17,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ontogeny.corpus.facts import facts_text
 from ontogeny.published.token import hub_token
-from ontogeny.study.corpora import Corpus, FilesCorpus, HubCorpus, ToyCorpus
+from ontogeny.study.corpora import Corpus, FactsCorpus, FilesCorpus, HubCorpus, ToyCorpus
 
 TOY_FOLDER = Path(__file__).resolve().parents[3] / "data" / "toy"
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
@@ -35,8 +36,8 @@ def training_documents(
 ) -> Iterator[str]:
     """Documents to train on, before deduplication and the draw of held-out ones.
 
-    `files` is the expanded list of a `FilesCorpus`. A missing value of a parquet or Hub column
-    is given as an empty document. Raises `ValueError`, `OSError` when the source can't be read.
+    `files` is the expanded list of a `FilesCorpus` or a `FactsCorpus`. A missing value of a parquet
+    or Hub column is given as an empty document. Raises `ValueError`, `OSError` when the source can't be read.
     """
     match spec:
         case ToyCorpus():
@@ -44,11 +45,13 @@ def training_documents(
 
             language = toy.load_language(toy_folder, spec.language_seed)
             return toy.documents(language, spec.seed, spec.words)
+        case FactsCorpus():
+            return iter([facts_text(files, spec.withheld)])
         case FilesCorpus():
             return read_files(files, spec.documents, spec.text_column)
         case HubCorpus():
             return read_hub(spec, spec.split)
-    raise ValueError(f"source {spec!r} is not one of toy, files, hub")
+    raise ValueError(f"source {spec!r} is not one of toy, facts, files, hub")
 
 
 def validation_documents(spec: Corpus, files: Iterable[str] = ()) -> Iterator[str] | None:

@@ -205,10 +205,10 @@ def load_language(folder: Path, seed: int) -> Language:
 def items(language: Language) -> list[dict]:
     """The planted pairs as rows of items.csv, Word1 < Word2.
 
-    OverallFreq: expected count of both orders per million words (0 if nonce). One column per
-    constraint: its value. RelFreq: expected share of the alphabetical order (None if nonce).
-    GenPref: probability of that order by the constraints alone. TruePreference: its log-odds,
-    the item's noise included.
+    Kind: the kind of coordination that it is. OverallFreq: expected count of both orders per
+    million words (0 if nonce). One column per constraint: its value. RelFreq: expected share of the
+    alphabetical order (None if nonce). GenPref: probability of that order by the constraints alone.
+    TruePreference: its log-odds, the item's noise included.
     """
     return [
         {
@@ -216,6 +216,7 @@ def items(language: Language) -> list[dict]:
             "Word2": item.word2,
             "Alpha": f"{item.word1} and {item.word2}",
             "Nonalpha": f"{item.word2} and {item.word1}",
+            "Kind": item.kind,
             "OverallFreq": item.rate,
             **item.constraints,
             "RelFreq": logistic(item.log_odds) if item.attested else None,

@@ -8,6 +8,7 @@ first token of a block was never predicted.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -16,7 +17,7 @@ from scipy import sparse
 from ontogeny.corpus.bigrams import interpolation, unigram_probabilities
 from ontogeny.scoring.trie import Trie
 from ontogeny.study.runs import Run
-from ontogeny.training.order import data_order
+from ontogeny.training.order import data_order, sequences_of
 
 AT_ONCE = 2**22  # tokens
 UNITS_PER_NAT = 2**30  # log-probabilities are rounded to these, so that equal sums are equal
@@ -83,7 +84,7 @@ class BigramModel:
         self.unigrams = np.zeros(self.vocab_size, dtype=np.int64)
 
     def read(self, blocks: np.ndarray) -> None:
-        """Count the tokens that are predicted in `blocks`: ids, [blocks, block size]."""
+        """Count the tokens that are predicted in `blocks`: ids, [sequences, tokens]."""
         tokens = blocks[:, 1:].ravel()
         self.unigrams += np.bincount(tokens, minlength=self.vocab_size)
         rows = self.rows[blocks[:, :-1].ravel()]
@@ -112,19 +113,25 @@ def _log(probabilities: np.ndarray) -> np.ndarray:
 
 
 def replayed(
-    run: Run, tokens: np.ndarray, model: BigramModel, steps: list[int]
+    run: Run,
+    tokens: np.ndarray,
+    model: BigramModel,
+    steps: list[int],
+    documents: np.ndarray | Path | None = None,
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """Each of `steps` (ascending) with the differences of the pairs by then.
 
-    `tokens`: the ids of the run's training text, [tokens].
+    `tokens`: the ids of the run's training text, [tokens]; `documents` as for `sequences_of`.
     """
+    sequences = sequences_of(run, len(tokens), documents)
     done = 0
-    block = np.arange(run.block_size)
     at_once = max(1, AT_ONCE // run.tokens_per_step)
     for step in steps:
         for first in range(done, step, at_once):
-            starts = data_order(run, len(tokens), first, min(first + at_once, step)).ravel()
-            model.read(tokens[starts[:, None] + block])
+            order = data_order(run, sequences.count, first, min(first + at_once, step)).ravel()
+            starts, lengths = sequences.starts(order), sequences.lengths(order)
+            for length in np.unique(lengths):
+                model.read(tokens[starts[lengths == length][:, None] + np.arange(length)])
         done = step
         yield step, *model.differences()
 

@@ -76,6 +76,35 @@ COMPLETIONS = {
     "accuracy_low": pl.Float64,
     "accuracy_high": pl.Float64,
 }
+CAPACITY = {
+    "run": pl.String,
+    "family": pl.String,
+    "architecture": pl.String,
+    "corpus": pl.String,
+    "weight_decay": pl.Float64,
+    "parameters": pl.Int64,
+    "probe": pl.String,
+    "class": pl.String,
+    "n": pl.Int64,
+    "end_accuracy": pl.Float64,
+    "best_accuracy": pl.Float64,
+}
+CURVES = {
+    "run": pl.String,
+    "family": pl.String,
+    "architecture": pl.String,
+    "corpus": pl.String,
+    "weight_decay": pl.Float64,
+    "parameters": pl.Int64,
+    "seed": pl.Int64,
+    "step": pl.Int64,
+    "tokens": pl.Int64,
+    "probe": pl.String,
+    "class": pl.String,
+    "n": pl.Int64,
+    "statistic": pl.String,
+    "value": pl.Float64,
+}
 PERPLEXITY = {
     "run": pl.String,
     "checkpoint": pl.String,
@@ -154,6 +183,24 @@ THRESHOLDS = {
     "lo": pl.Float64,
     "hi": pl.Float64,
     "n_items": pl.Int64,
+}
+
+INSERTIONS = {
+    "run": pl.String,
+    "corpus": pl.String,
+    "probe": pl.String,
+    "inserted": pl.String,
+    "tokens": pl.Int64,
+    "count_low": pl.Int64,
+    "count_high": pl.Int64,
+    "mean_count": pl.Float64,
+    "n": pl.Int64,
+    "preference": pl.Float64,
+    "preference_low": pl.Float64,
+    "preference_high": pl.Float64,
+    "share": pl.Float64,
+    "share_low": pl.Float64,
+    "share_high": pl.Float64,
 }
 
 

@@ -1,7 +1,8 @@
 """What a model writes after a prompt, and whether it is the answer.
 
 Prompts of one length are run together, without padding, and a text that several samples share is
-run once. The whole text is run again for each new token, which is exact for every model family.
+run once. The whole text, or as much of its end as `context` allows, is run again for each new
+token, which is exact for every model family.
 """
 
 import re
@@ -60,10 +61,10 @@ def complete(
     """
     longest = max(len(prompt) + extra for prompt, extra in zip(prompts, lengths, strict=True))
     positions = getattr(model.config, "max_position_embeddings", None)
-    if positions is not None and longest - 1 > positions:
+    if positions is not None and min(longest - 1, probe.context or longest) > positions:
         raise ValueError(
             f"a prompt with its completion has {longest} tokens, but the model has {positions} "
-            "positions; lower max_new_tokens"
+            f"positions; lower max_new_tokens, or set `context` to {positions}"
         )
     result: list[list[np.ndarray]] = [[] for _ in prompts]
     for width in sorted({len(prompt) for prompt in prompts}):
@@ -73,7 +74,8 @@ def complete(
         steps = max(lengths[i] for i in members)
         uniform = [np.random.default_rng((probe.seed, *pair)).random(steps) for pair in drawn]
         for step in range(steps):
-            different, which = np.unique(texts, axis=0, return_inverse=True)
+            seen = texts[:, -(probe.context or texts.shape[1]) :]
+            different, which = np.unique(seen, axis=0, return_inverse=True)
             chosen = np.empty(len(texts), dtype=np.int64)
             at_once = max(1, bounded_batch(model, batch_tokens) // different.shape[1])
             for first in range(0, len(different), at_once):
@@ -84,6 +86,29 @@ def complete(
         for (i, _), text in zip(drawn, texts, strict=True):
             result[i].append(text[width : width + lengths[i]])
     return result
+
+
+def answer_logprobs(
+    model: PreTrainedModel, index: Index, probe: CompletionsProbe, batch_tokens: int
+) -> np.ndarray:
+    """Log-probability of each answer after its prompt, of whose text the model sees the last
+    `probe.context` tokens before each token: float64 [strings], nats."""
+    nodes, starts = index.trie.paths(index.trie.leaves)
+    strings = np.split(index.trie.tokens[nodes].astype(np.int64), starts[1:-1])
+    seen: dict[int, list[tuple[int, np.ndarray, int]]] = {}
+    for number, (ids, given) in enumerate(zip(strings, index.given, strict=True)):
+        for place in range(given, len(ids)):
+            before = ids[max(0, place - probe.context) : place]
+            seen.setdefault(len(before), []).append((number, before, ids[place]))
+    sums = np.zeros(len(strings))
+    for width, rows in seen.items():
+        at_once = max(1, bounded_batch(model, batch_tokens) // width)
+        for first in range(0, len(rows), at_once):
+            numbers, texts, tokens = zip(*rows[first : first + at_once], strict=True)
+            logits = torch.from_numpy(_next_logits(model, np.stack(texts), probe.precision))
+            logprobs = logits.log_softmax(1).numpy()[np.arange(len(tokens)), list(tokens)]
+            np.add.at(sums, list(numbers), logprobs)
+    return sums
 
 
 def _next_logits(model: PreTrainedModel, texts: np.ndarray, precision: str) -> np.ndarray:

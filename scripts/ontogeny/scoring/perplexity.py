@@ -36,22 +36,20 @@ def perplexity(
     batch_tokens: int,
     precision: str = "fp32",
     divergence: Divergence | None = None,
+    documents: np.ndarray | None = None,
 ) -> Perplexity:
     """Loss on the first `max_tokens` ids of a token file.
 
     The stream is cut into consecutive blocks of `block_size`, as in training, the last one
-    shorter; each block's first token is given. `bytes_per_token` is the UTF-8 length of the text
+    shorter; each block's first token is given. With `documents`, where they begin (int64
+    [documents]), each of them is cut by itself. `bytes_per_token` is the UTF-8 length of the text
     over its tokens. `divergence`: of the n-grams that predictions are compared with, if any.
     """
     device = next(model.parameters()).device
     stream = np.asarray(tokens[:max_tokens], dtype=np.int64)
-    whole = len(stream) // block_size * block_size
-    parts = [stream[:whole].reshape(-1, block_size), stream[None, whole:]]
     total, count, apart = 0.0, 0, np.zeros(2)
     with torch.inference_mode():
-        for part in parts:
-            if part.shape[1] < 2:
-                continue
+        for part in _sequences(stream, block_size, np.zeros(1) if documents is None else documents):
             at_once = max(1, bounded_batch(model, batch_tokens) // part.shape[1])
             for first in range(0, len(part), at_once):
                 batch = torch.from_numpy(part[first : first + at_once]).to(device)
@@ -76,3 +74,16 @@ def perplexity(
         kl_unigram=None if divergence is None else float(apart[0]) / count,
         kl_bigram=None if divergence is None else float(apart[1]) / count,
     )
+
+
+def _sequences(stream: np.ndarray, size: int, documents: np.ndarray) -> list[np.ndarray]:
+    """The documents that begin in the stream, cut into pieces of up to `size` tokens, those of one
+    length together: ids [pieces, tokens]. Pieces of one token predict nothing and are left out."""
+    begin = documents[documents < len(stream)].astype(np.int64)
+    ends = np.append(begin, len(stream))[1:]
+    pieces = -(-(ends - begin) // size)
+    inside = np.arange(pieces.sum()) - np.repeat(pieces.cumsum() - pieces, pieces)
+    first = np.repeat(begin, pieces) + inside * size
+    length = np.minimum(size, np.repeat(ends, pieces) - first)
+    lengths = sorted(set(length.tolist()) - {1}, reverse=True)
+    return [stream[first[length == n][:, None] + np.arange(n)] for n in lengths]

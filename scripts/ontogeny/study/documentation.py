@@ -8,7 +8,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from ontogeny.study import corpora, models, probes, publish, runs
+from ontogeny.study import corpora, downloads, models, probes, publish, runs
 from ontogeny.study.models import Study
 
 HEAD = """# Every key of a study file
@@ -21,9 +21,19 @@ folder. This page is made from the code (`python scripts/document_config.py`).
 
 PLACES: list[tuple[str, list[type[BaseModel]]]] = [
     ("the file", [Study]),
+    ("`downloads.NAME`", [downloads.Download]),
     (
         "`corpora.NAME`",
-        [corpora.ToyCorpus, corpora.FilesCorpus, corpora.HubCorpus],
+        [
+            corpora.ToyCorpus,
+            corpora.FactsCorpus,
+            corpora.FilesCorpus,
+            corpora.HubCorpus,
+            corpora.MixCorpus,
+            corpora.TakeCorpus,
+            corpora.RemoveCorpus,
+            corpora.InsertCorpus,
+        ],
     ),
     ("`corpora.NAME.holdout`", [corpora.Holdout]),
     (

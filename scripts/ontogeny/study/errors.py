@@ -114,9 +114,12 @@ def _bare(kind: Any) -> Any:
 
 
 def _union_of_models(kind: Any) -> list[type[BaseModel]]:
+    """The sections that stand to choose from, those of unions in a union too."""
     if get_origin(kind) not in (Union, types.UnionType):
         return []
-    return [c for c in get_args(kind) if isinstance(c, type) and issubclass(c, BaseModel)]
+    choices = [_bare(choice) for choice in get_args(kind)]
+    nested = [section for choice in choices for section in _union_of_models(choice)]
+    return nested + [c for c in choices if isinstance(c, type) and issubclass(c, BaseModel)]
 
 
 def _tag(section: type[BaseModel]) -> str | None:

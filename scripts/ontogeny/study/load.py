@@ -2,7 +2,7 @@
 
 import itertools
 import string
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +10,33 @@ import yaml
 from pydantic import ValidationError
 
 from ontogeny.study.corpora import ToyCorpus
+from ontogeny.study.derivation import derivation_problems, without_holdout
+from ontogeny.study.downloads import resolved
 from ontogeny.study.errors import StudyError, describe, nearest
 from ontogeny.study.models import Study
 from ontogeny.study.runs import Grid, HubRun, Run
+from ontogeny.study.scales import at_scale, with_scale
 from ontogeny.study.section import repo_name
 
 
-def load_study(config: dict[str, Any]) -> Study:
-    """Check a study and expand its grid: `study.runs` then holds every run by name.
+def load_study(config: dict[str, Any], last: Mapping[str, Any] | None = None) -> Study:
+    """Check a study at its scale and expand its grid: `study.runs` then holds every run by name.
 
+    `last` are those of its keys that hold at every scale, as they come from the command line.
     Raises StudyError with one line for each problem.
     """
+    try:
+        return _load(at_scale(config, last))
+    except StudyError as error:
+        raise StudyError(with_scale(error.problems, config)) from None
+
+
+def _load(config: dict[str, Any]) -> Study:
     try:
         without_runs = Study.model_validate({**config, "runs": {}})
     except ValidationError as error:
         raise StudyError(describe(error, Study)) from None
+    config = resolved(config, without_runs.downloads)
     runs, origin = _expand(without_runs.grid, config.get("runs") or {})
     try:
         study = Study.model_validate({**config, "runs": runs})
@@ -144,6 +156,7 @@ def _with_origin(line: str, origin: dict[str, str]) -> str:
 
 def _problems(study: Study) -> Iterator[str]:
     """What only shows when sections are seen together."""
+    yield from derivation_problems(study.corpora)
     yield from _run_problems(study)
     yield from _tokenizer_problems(study)
     yield from _probe_problems(study)
@@ -206,6 +219,12 @@ def _tokenizer_problems(study: Study) -> Iterator[str]:
 
 def _probe_problems(study: Study) -> Iterator[str]:
     for name, probe in study.probes.items():
+        for corpus in probe.only_corpora:
+            if corpus not in study.corpora:
+                yield (
+                    f"probes.{name}.only_corpora: corpus {corpus!r} is not defined; "
+                    f"{nearest(corpus, study.corpora)}"
+                )
         key = {"binomials": "items_from", "minimal_pairs": "pairs_from", "perplexity": "corpus"}
         given = getattr(probe, key.get(probe.type, ""), None)
         if given is not None and given not in study.corpora:
@@ -224,10 +243,10 @@ def _holdout_problems(study: Study, probe: str, corpus: str | None) -> Iterator[
     trained = [run for run in study.runs.values() if isinstance(run, Run)]
     used = {run.corpus for run in trained} if corpus is None else {corpus}
     for name in sorted(used & set(study.corpora)):
-        if not study.corpora[name].holds_out():
+        for source in without_holdout(study.corpora, name):
             yield (
                 f"probes.{probe}: corpus {name!r} holds nothing out to measure perplexity on; set "
-                f"corpora.{name}.holdout.share above 0"
+                f"corpora.{source}.holdout.share above 0"
             )
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from ontogeny.study.corpora import Corpus
+from ontogeny.study.downloads import Download
 from ontogeny.study.probes import Probe
 from ontogeny.study.publish import Publish
 from ontogeny.study.runs import AnyRun, Grid
@@ -139,6 +140,12 @@ class Study(Section):
     """One config file: what is trained, on what, measured how."""
 
     study: Name = Field(description="Name of the study; its files are in `results/<study>/`.")
+    downloads: dict[Name, Download] = Field(
+        {},
+        description="Files that are fetched where they are not there yet. `download:NAME` stands "
+        "for one, `download:NAME/MEMBER` for a member of an archive, where the path of a file of "
+        "text or stimuli may stand (docs/downloads.md).",
+    )
     corpora: dict[Name, Corpus] = Field({}, description="Named sources of documents.")
     tokenizers: dict[Name, Tokenizer] = Field({}, description="Named tokenizers.")
     architectures: dict[Name, Architecture] = Field({}, description="Named model shapes.")
@@ -154,4 +161,16 @@ class Study(Section):
     resources: Stages = Field(Stages(), description="What jobs may use, by stage.")
     publish: Publish | None = Field(
         None, description="Where `snakemake publish` uploads the runs that are trained here."
+    )
+    scale: Name | None = Field(
+        None,
+        description="The one of `scales` that is run; also `--config scale=NAME` after "
+        "`--configfile FILE`. By default the study as it stands.",
+    )
+    scales: dict[Name, dict[str, Any]] = Field(
+        {},
+        description="Other sizes of the study: for each, the keys that differ, in the sections "
+        "where they belong. Mappings are merged, but a section with another `source`, `type` or "
+        "`model_type` is replaced as a whole, as lists and values are; `null` removes a key. "
+        "Results go to `results/<study>-<scale>/`.",
     )

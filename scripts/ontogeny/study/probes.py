@@ -55,6 +55,10 @@ class Reference(Section):
 class ProbeBase(Section):
     """What every probe has."""
 
+    only_corpora: list[Name] = Field(
+        [],
+        description="Score only the runs that are trained on these corpora; by default all runs.",
+    )
     precision: Literal["fp32", "bf16"] = Field(
         "fp32",
         description="bf16: the model's body in bf16 under autocast, faster on a GPU; the output "
@@ -141,6 +145,23 @@ class BinomialsProbe(ProbeBase):
         return self
 
 
+class PairSample(Section):
+    """Some of the pairs, drawn without replacement.
+
+    Exactly one of `pairs` and `per_class`.
+    """
+
+    pairs: Count | None = Field(None, description="So many of all pairs.")
+    per_class: Count | None = Field(None, description="So many of each class (`uid`).")
+    seed: Seed = Field(0, description="Seed of the draw.")
+
+    @model_validator(mode="after")
+    def has_one_size(self) -> "PairSample":
+        if (self.pairs is None) == (self.per_class is None):
+            raise ValueError("give either `pairs` or `per_class`")
+        return self
+
+
 class MinimalPairsProbe(ProbeBase):
     """Does a model give the acceptable sentence of a pair the higher probability? Ties count half.
 
@@ -155,6 +176,9 @@ class MinimalPairsProbe(ProbeBase):
     )
     pairs_from: Name | None = Field(
         None, description="The toy corpus whose language's minimal pairs are the stimuli."
+    )
+    sample: PairSample | None = Field(
+        None, description="Only some of them, in their order; by default all."
     )
 
     @model_validator(mode="after")
@@ -182,6 +206,11 @@ class CompletionsProbe(ProbeBase):
     seed: Seed = Field(0, description="Seed of the draws; each item and sample has its own.")
     max_new_tokens: Count | None = Field(
         None, description="Length of a completion; by default as long as the item's answer."
+    )
+    context: Count | None = Field(
+        None,
+        description="The model sees only so many of the last tokens of a longer text, for models "
+        "with few positions. By default all of it, and a text longer than that is an error.",
     )
     stop: str = Field(
         "\n", description="A completion ends where this first occurs; empty for nowhere."
@@ -213,6 +242,12 @@ class PerplexityProbe(ProbeBase):
         None, description="Corpus whose held-out documents are read; by default the run's own."
     )
     max_tokens: Count = Field(100_000, description="Read at most so many tokens.")
+    sequences: Literal["blocks", "documents"] = Field(
+        "blocks",
+        description="What the model sees at a time: `block_size` tokens of the run, cut on end, or "
+        "a document, or a piece of up to `block_size` tokens of a longer one. The first token of "
+        "each is given.",
+    )
     ngrams: bool = Field(
         False,
         description="Also measure how far the predictions are from those of unigrams and of "

@@ -23,6 +23,11 @@ class Optimizer(Section):
         None, ge=0, description="Warm-up in tokens; takes the place of `warmup_share`."
     )
     min_lr_share: Share = Field(0.0, description="Final learning rate as a share of the peak.")
+    decay_steps: Count | None = Field(
+        None,
+        description="The step at which the decay ends, and from which the learning rate stays; by "
+        "default the last.",
+    )
     beta1: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="Decay of the mean.")
     beta2: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.999, description="Decay of the mean square."
@@ -76,8 +81,18 @@ class Run(Section):
     batch_size: Count = Field(
         description="Sequences in one step, whatever the number of GPUs or the micro-batch."
     )
+    sampling: Literal["blocks", "documents", "windows"] = Field(
+        "blocks",
+        description="What a training sequence is. `blocks`: `block_size` tokens of the corpus, cut "
+        "on end. `documents`: a document, or a piece of up to `block_size` tokens of a longer one; "
+        "shorter ones are padded, and padding counts in `tokens`. `windows`: `block_size` tokens "
+        "from a random place, and the one after them, which the last is to predict; for small "
+        "corpora.",
+    )
     shuffle: bool = Field(
-        True, description="A new random order of the blocks in each epoch; false: corpus order."
+        True,
+        description="A new random order of the blocks or documents in each epoch; false: corpus "
+        "order.",
     )
     precision: Literal["fp32", "bf16"] = Field(
         "fp32", description="bf16: autocast, with weights kept in fp32."
@@ -103,6 +118,8 @@ class Run(Section):
         late = [step for step in self.checkpoints.at if step > self.last_step]
         if late:
             raise ValueError(f"checkpoints.at {late}: the run ends at step {self.last_step}")
+        if self.sampling == "windows" and not self.shuffle:
+            raise ValueError("windows are drawn at random; leave out `shuffle: false`")
         return self
 
     @property
@@ -208,8 +225,9 @@ def read_run(spec: str) -> Run | HubRun | ScoresRun:
     return TypeAdapter(AnyRun).validate_python({"source": "train", **json.loads(spec)})
 
 
-def seed_families(runs: Mapping[str, Run]) -> dict[str, list[str]]:
-    """Runs that differ in nothing but their seed, where there are two or more.
+def seed_families(runs: Mapping[str, Run], alone: bool = False) -> dict[str, list[str]]:
+    """Runs that differ in nothing but their seed, where there are two or more; with `alone` the
+    others too, each by itself.
 
     The name of a family is what the names of its runs begin with in common, without the `-`, `_`,
     `.` or `-seed` at its end; the first run's name where that is nothing or is taken.
@@ -217,7 +235,7 @@ def seed_families(runs: Mapping[str, Run]) -> dict[str, list[str]]:
     alike: dict[str, list[str]] = {}
     for name, run in sorted(runs.items()):
         alike.setdefault(run.model_dump_json(exclude={"seed"}), []).append(name)
-    families: dict[str, list[str]] = {}
+    families = {names[0]: names for names in alike.values() if alone and len(names) == 1}
     for names in alike.values():
         if len(names) > 1:
             common = names[0]

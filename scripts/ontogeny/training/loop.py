@@ -1,6 +1,6 @@
 """Training one segment of a run: a plain loop in which the order of the data is exact.
 
-The loss of a step is the mean, in nats, over all predicted tokens of its sequences: each block of
+The loss of a step is the mean, in nats, over all predicted tokens of its sequences: a block of
 `block_size` tokens predicts its tokens but the first. Micro-batches and processes only cut that sum
 into parts, so they change results by rounding alone. All that is random in a step (dropout) is
 drawn from the run's seed, the step and the process, so no random state passes between segments.
@@ -9,18 +9,18 @@ drawn from the run's seed, the step and the process, so no random state passes b
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
+from ontogeny.training.batches import Batch, batches
 from ontogeny.training.optimizer import learning_rate, parameters_of
-from ontogeny.training.order import count_blocks, data_order
+from ontogeny.training.order import Sequences, sequences_of
 from ontogeny.training.processes import Processes
-from ontogeny.training.speed import even_part
 
 if TYPE_CHECKING:
     from ontogeny.study.runs import Run
@@ -56,18 +56,20 @@ class _Waiting:
     grad_norm: torch.Tensor
 
 
-def require_one_batch(tokens: int, run: "Run", name: str) -> int:
-    """Whole blocks in a corpus of `tokens` ids.
-
-    Raises ValueError where a corpus `name` is too short for one step of `run`.
-    """
-    blocks = count_blocks(tokens, run.block_size)
-    if blocks < run.batch_size:
+def require_one_batch(sequences: Sequences, tokens: int, run: "Run", name: str) -> None:
+    """Raise ValueError where a corpus `name` of `tokens` ids is too short for one step of `run`."""
+    if run.sampling == "windows" and sequences.count < 1:
         raise ValueError(
-            f"{name}: {tokens:,} tokens are {blocks:,} blocks of {run.block_size}, fewer than the "
-            f"{run.batch_size} of one batch; lower batch_size or block_size, or give more text"
+            f"{name}: {tokens:,} tokens hold no window of {run.block_size} and the token after it; "
+            "lower block_size, or give more text"
         )
-    return blocks
+    if run.sampling != "windows" and sequences.count < run.batch_size:
+        pieces = "blocks" if run.sampling == "blocks" else "pieces of documents"
+        raise ValueError(
+            f"{name}: {tokens:,} tokens are {sequences.count:,} {pieces} of {run.block_size}, "
+            f"fewer than the {run.batch_size} of one batch; lower batch_size or block_size, or "
+            "give more text"
+        )
 
 
 def train_segment(
@@ -80,14 +82,16 @@ def train_segment(
     save: Callable[[int], None],
     max_loss: float = float("inf"),
     processes: Processes | None = None,
+    documents: np.ndarray | Path | None = None,
+    merge: bool = False,
 ) -> Iterator[Step]:
     """Train from `segment.start` to `segment.end`, calling `save(step)` at its checkpoints.
 
-    `objective` gives the mean loss of token ids [sequences, block] (a `NextTokenLoss`, compiled or
-    distributed), `tokens` is the flat corpus (integer ids), `micro_batch` the most sequences in one
-    forward pass. Yields the loss curve in order; rows come in groups, since reading a loss waits
-    for the device. Raises TrainingError when a loss is not finite or above `max_loss`: nothing is
-    saved after that step.
+    `objective` gives the mean loss of a part of a batch (a `NextTokenLoss`, compiled or
+    distributed), `tokens` is the flat corpus (integer ids), `documents` as for `sequences_of`,
+    `micro_batch` the most sequences in one forward pass, `merge` as for `batches`. Yields the loss
+    curve in order; rows come in groups, since reading a loss waits for the device. Raises
+    TrainingError when a loss is not finite or above `max_loss`: nothing is saved after that step.
     """
     processes = processes or Processes()
     parameters = parameters_of(optimizer)
@@ -95,14 +99,19 @@ def train_segment(
     if 0 in segment.checkpoints:
         save(0)
     waiting: list[_Waiting] = []
-    batches = _batches(tokens, run, segment, processes, parameters[0].device)
+    device = parameters[0].device
+    steps = range(segment.start, segment.end)
+    sequences = sequences_of(run, len(tokens), documents)
+    # sequences that are as many tokens as the corpus has
+    epoch = len(tokens) / run.block_size if run.sampling == "windows" else sequences.count
+    read = batches(tokens, sequences, run, segment, processes, device, merge)
     since = time.perf_counter()
-    for step, ids in zip(range(segment.start, segment.end), batches, strict=True):
+    for step, batch in zip(steps, read, strict=True):
         lr = learning_rate(step, run)
         for group in optimizer.param_groups:
             group["lr"] = lr
-        _seed(run.seed, step, processes.rank, ids.device)
-        loss = _backward(objective, ids, micro_batch, processes.count / run.batch_size)
+        _seed(run.seed, step, processes.rank, device)
+        loss = _backward(objective, batch, micro_batch, processes.count)
         grad_norm = torch.nn.utils.clip_grad_norm_(
             parameters, run.optimizer.max_grad_norm or float("inf")
         )
@@ -111,40 +120,13 @@ def train_segment(
         waiting.append(_Waiting(step + 1, lr, loss, grad_norm))
         is_checkpoint = step + 1 in segment.checkpoints
         if is_checkpoint or len(waiting) == FLUSH_EVERY_STEPS:
-            rows = _read(waiting, run, len(tokens), processes, since)
+            rows = _read(waiting, run, epoch, processes, since)
             waiting.clear()
             _require_sound(rows, max_loss, segment)
             yield from rows
             if is_checkpoint:
                 save(step + 1)
             since = time.perf_counter()
-
-
-def _batches(
-    tokens: np.ndarray, run: "Run", segment: "Segment", processes: Processes, device: torch.device
-) -> Iterator[torch.Tensor]:
-    """This process' sequences of each step on the device, int64 [sequences, block].
-
-    For a GPU the next step's are read while one is worked on.
-    """
-    windows = np.lib.stride_tricks.sliding_window_view(tokens, run.block_size)
-
-    def read(step: int) -> torch.Tensor:
-        (starts,) = data_order(run, len(tokens), step, step + 1)
-        ids = torch.from_numpy(windows[processes.share(starts)].astype(np.int64))
-        return ids.pin_memory() if device.type == "cuda" else ids
-
-    steps = range(segment.start, segment.end)
-    if device.type == "cpu":
-        yield from map(read, steps)
-        return
-    with ThreadPoolExecutor(max_workers=1) as reader:
-        waiting = reader.submit(read, segment.start)
-        for step in steps:
-            ids = waiting.result()
-            if step + 1 < segment.end:
-                waiting = reader.submit(read, step + 1)
-            yield ids.to(device, non_blocking=True)
 
 
 def _seed(seed: int, step: int, rank: int, device: torch.device) -> None:
@@ -155,15 +137,15 @@ def _seed(seed: int, step: int, rank: int, device: torch.device) -> None:
 
 
 def _backward(
-    objective: torch.nn.Module, ids: torch.Tensor, micro_batch: int, weight: float
+    objective: torch.nn.Module, batch: Batch, micro_batch: int, processes: int
 ) -> torch.Tensor:
-    """Accumulate the gradient of the loss of `ids` [sequences, block], each sequence's with this
-    weight; return the loss."""
-    total = torch.zeros((), device=ids.device)
-    parts = ids.split(even_part(len(ids), micro_batch))
-    for number, part in enumerate(parts, start=1):
+    """Accumulate the gradient of the loss of this process' batch; return its share of the step's
+    loss, times the number of processes, over which both are averaged."""
+    total = torch.zeros((), device=batch.part.ids.device)
+    parts = list(batch.parts(micro_batch))
+    for number, (part, share) in enumerate(parts, start=1):
         with _unsynchronised(objective) if number < len(parts) else contextlib.nullcontext():
-            loss = objective(part) * (len(part) * weight)
+            loss = objective(*part.tensors()) * (share * processes)
             loss.backward()
         total += loss.detach()
     return total
@@ -177,19 +159,22 @@ def _unsynchronised(objective: torch.nn.Module) -> contextlib.AbstractContextMan
 
 
 def _read(
-    waiting: list[_Waiting], run: "Run", tokens: int, processes: Processes, since: float
+    waiting: list[_Waiting],
+    run: "Run",
+    epoch: float,
+    processes: Processes,
+    since: float,
 ) -> list[Step]:
     losses = processes.total(torch.stack([step.loss for step in waiting])) / processes.count
     grad_norms = torch.stack([step.grad_norm for step in waiting])
     numbers = torch.stack([losses, grad_norms]).tolist()  # waits for the device
     seconds = time.perf_counter() - since
     speed = len(waiting) * run.tokens_per_step / seconds
-    blocks = count_blocks(tokens, run.block_size)
     return [
         Step(
             step=step.step,
             tokens=step.step * run.tokens_per_step,
-            epoch=step.step * run.batch_size / blocks,
+            epoch=step.step * run.batch_size / epoch,
             loss=loss,
             lr=step.lr,
             grad_norm=grad_norm,

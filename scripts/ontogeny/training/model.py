@@ -69,6 +69,12 @@ def count_parameters(model: PreTrainedModel) -> dict[str, int]:
     }
 
 
+def has_dropout(model: PreTrainedModel) -> bool:
+    """Whether something in the model is drawn at random in training."""
+    settings = model.config.to_dict().items()
+    return any(value for key, value in settings if "drop" in key and isinstance(value, float))
+
+
 def check_causal(model: PreTrainedModel) -> None:
     """Raise ValueError when a token changes what the model predicts before it.
 

@@ -4,6 +4,8 @@ import torch
 from torch.nn import functional
 from transformers import PreTrainedModel
 
+from ontogeny.training.batches import IGNORED
+
 CHUNK = 1024  # tokens whose logits are held at once
 CHUNKED_FROM = 256  # entries of a vocabulary; the logits of a smaller one are no burden
 
@@ -25,17 +27,35 @@ class NextTokenLoss(torch.nn.Module):
         worth_it = not (compiled or self.is_bf16) and model.config.vocab_size >= CHUNKED_FROM
         self.in_chunks = worth_it and _has_plain_head(model)
 
-    def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        """The loss of token ids [sequences, block], a scalar in fp32."""
-        targets = ids[:, 1:].flatten()
+    def forward(
+        self,
+        ids: torch.Tensor,
+        targets: torch.Tensor | None = None,
+        weights: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """The loss of token ids [sequences, tokens], a scalar in fp32.
+
+        `targets` [sequences, tokens]: what each position is to predict, -100 for nothing; by
+        default the next token, and nothing at the last. `weights` [sequences] of a weighted mean,
+        for targets that are all tokens.
+        """
+        last = -1 if targets is None else None
+        targets = (ids[:, 1:] if targets is None else targets).flatten()
         with torch.autocast(ids.device.type, torch.bfloat16, enabled=self.is_bf16):
-            if not self.in_chunks:
-                logits = self.model(input_ids=ids, use_cache=False).logits[:, :-1]
-                return functional.cross_entropy(logits.flatten(0, 1).float(), targets)
-            hidden = self.model.base_model(input_ids=ids, use_cache=False)[0][:, :-1]
+            if not self.in_chunks or weights is not None:
+                logits = self.model(input_ids=ids, use_cache=False).logits[:, :last]
+                logits = logits.flatten(0, 1).float()
+                if weights is None:
+                    return functional.cross_entropy(logits, targets)
+                losses = functional.cross_entropy(logits, targets, reduction="none")
+                return losses.view(len(ids), -1).mean(1) @ weights / weights.sum()
+            hidden = self.model.base_model(input_ids=ids, use_cache=False)[0][:, :last]
+            hidden = hidden.flatten(0, 1)
+            if last is None:  # padding needs no logits
+                hidden, targets = hidden[targets != IGNORED], targets[targets != IGNORED]
             head = self.model.get_output_embeddings()
             return functional.linear_cross_entropy(
-                hidden.flatten(0, 1),
+                hidden,
                 head.weight,
                 targets,
                 linear_bias=head.bias,

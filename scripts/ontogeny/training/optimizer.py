@@ -24,12 +24,14 @@ def learning_rate(step: int, run: "Run") -> float:
     """Learning rate of the step that leads from checkpoint `step` to `step + 1`.
 
     Rises in equal parts to the peak, which the last step of warm-up reaches, then decays towards
-    `min_lr_share` of the peak, which it would reach one step after the last.
+    `min_lr_share` of the peak, which it reaches at step `decay_steps`, or would reach one step
+    after the last.
     """
     optimizer, warmup = run.optimizer, warmup_steps(run)
     if step < warmup:
         return optimizer.lr * (step + 1) / warmup
-    progress = (step - warmup) / max(1, run.last_step - warmup)
+    end = optimizer.decay_steps or run.last_step
+    progress = min(1.0, (step - warmup) / max(1, end - warmup))
     if optimizer.schedule == "constant":
         shape = 1.0
     elif optimizer.schedule == "linear":

@@ -15,10 +15,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePath
+from random import Random
 from sys import intern
 from typing import BinaryIO, NamedTuple
 
 from ontogeny.scoring.stimuli.rows import Problems, not_utf8, read_rows, require_columns
+from ontogeny.study.probes import PairSample
 
 # Pairs of BLiMP whose sentences are the same (issue 10 of its repository), as (UID, pairID).
 KNOWN_TIES = frozenset(
@@ -93,6 +95,27 @@ def read_minimal_pairs(path: Path, at_most: int | None = None) -> list[MinimalPa
             problems.add(str(error))
     problems.raise_any()
     return pairs
+
+
+def sampled(pairs: list[MinimalPair], sample: PairSample | None) -> list[MinimalPair]:
+    """The pairs of a sample, in their order; all where there is none.
+
+    Raises ValueError where there are fewer pairs than it asks for.
+    """
+    if sample is None:
+        return pairs
+    classes: dict[str, list[int]] = {}
+    for number, pair in enumerate(pairs):
+        classes.setdefault(pair.uid if sample.per_class else "", []).append(number)
+    size = sample.per_class or sample.pairs
+    draw = Random(sample.seed)
+    chosen: list[int] = []
+    for uid, numbers in classes.items():
+        if len(numbers) < size:
+            place = f"uid {uid!r} has" if sample.per_class else "there are"
+            raise ValueError(f"sample: {size:,} pairs are wanted, and {place} {len(numbers):,}")
+        chosen += draw.sample(numbers, size)
+    return [pairs[number] for number in sorted(chosen)]
 
 
 def known_ties(pairs: list[MinimalPair]) -> list[MinimalPair]:

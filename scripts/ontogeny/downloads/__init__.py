@@ -1,0 +1,1 @@
+"""Downloads: fetching a study's files, checking them, and taking members out of archives."""

@@ -1,0 +1,65 @@
+"""One member of a zip or tar archive, as a file of its own."""
+
+import lzma
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from ontogeny.files import replacing
+from ontogeny.progress import Progress
+from ontogeny.study.errors import nearest
+
+CHUNK_BYTES = 1 << 20
+DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError)
+
+
+def unpack(archive: Path, member: str, output: Path) -> None:
+    """Write one member of an archive to `output`.
+
+    Raises ValueError where there is no such member (with the nearest), where it is no file, and
+    for an archive that is damaged.
+    """
+    try:
+        with (
+            _member(archive, member) as (stream, size),
+            replacing(output) as temporary,
+            open(temporary, "wb") as out,
+            Progress(member, size, "bytes") as progress,
+        ):
+            while chunk := stream.read(CHUNK_BYTES):
+                out.write(chunk)
+                progress.advance(len(chunk))
+    except DAMAGE as error:
+        raise ValueError(f"{archive}: can't be read, it is damaged ({error})") from None
+    except (NotImplementedError, RuntimeError) as error:  # how it is compressed; a password
+        raise ValueError(f"{archive}: {error}") from None
+
+
+@contextmanager
+def _member(archive: Path, member: str) -> Iterator[tuple[IO[bytes], int]]:
+    if archive.name.lower().endswith(".zip"):
+        with zipfile.ZipFile(archive) as opened:
+            files = {info.filename: info for info in opened.infolist() if not info.is_dir()}
+            found = _named(archive, member, files)
+            with opened.open(found) as stream:
+                yield stream, found.file_size
+    else:
+        with tarfile.open(archive) as opened:
+            files = {_plain(info.name): info for info in opened if info.isfile()}
+            found = _named(archive, member, files)
+            with opened.extractfile(found) as stream:
+                yield stream, found.size
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix("./")
+
+
+def _named(archive: Path, member: str, files: dict) -> zipfile.ZipInfo | tarfile.TarInfo:
+    if member not in files:
+        raise ValueError(f"{archive}: there is no {member!r} in it; {nearest(member, files)}")
+    return files[member]

@@ -1,0 +1,1 @@
+"""Interventions: corpora with sentences of given items removed, or put in."""
