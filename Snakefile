@@ -22,6 +22,7 @@ from ontogeny.paths import Paths, project_path
 from ontogeny.published.revisions import read_revisions
 from ontogeny.study import StudyError, load_study, repeated_keys
 from ontogeny.study.corpora import DerivedCorpus, InsertCorpus, InterventionCorpus
+from ontogeny.study.derivation import sources_of
 from ontogeny.study.downloads import DOWNLOAD
 from ontogeny.study.runs import seed_families
 from ontogeny.study.schedule import segments
@@ -66,6 +67,6 @@ include: "rules/figures.smk"
 rule all:
     default_target: True
     input:
-        rules.scores.input,
+        SCORE_FILES.values(),
         rules.tables.input,
         rules.figures.input,

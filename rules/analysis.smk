@@ -1,32 +1,39 @@
 # Analysis: from score files, exposures and loss curves to one table per run and question.
 
 
-rule preferences:
-    input:
-        scores=scores_of(BINOMIALS),
-        stimuli=stimuli_for(BINOMIALS),
-    output:
-        P.run_table("{run}", "preferences"),
-    log:
-        P.log("preferences/{run}"),
-    benchmark:
-        P.benchmark("preferences/{run}")
-    conda:
-        ENVIRONMENT
-    threads: ANALYSIS.threads
-    resources:
-        mem_mb=ANALYSIS.mem_mb,
-        runtime=ANALYSIS.runtime,
-    params:
-        script=f"{SCRIPTS}/preferences.py",
-        run=run_spec,
-        probes=probe_arguments(BINOMIALS, scoring_spec),
-        folder=lambda wildcards: P.root,
-    message:
-        "Preferences of {wildcards.run}, by item"
-    shell:
-        "python {params.script:q} --study-folder {params.folder} --name {wildcards.run}"
-        " --run {params.run:q} {params.probes} --output {output} 2>&1 | tee {log}"
+for run in each_of(runs_with(BINOMIALS)):
+
+    rule:
+        name:
+            own_name("preferences", run)
+        input:
+            own_scores(run, BINOMIALS),
+            stimuli=own(run, stimuli_for(BINOMIALS)),
+        output:
+            P.run_table(run, "preferences"),
+        log:
+            P.log(f"preferences/{run}"),
+        benchmark:
+            P.benchmark(f"preferences/{run}")
+        conda:
+            ENVIRONMENT
+        threads: ANALYSIS.threads
+        resources:
+            mem_mb=ANALYSIS.mem_mb,
+            runtime=ANALYSIS.runtime,
+        params:
+            script=f"{SCRIPTS}/preferences.py",
+            run=own(run, run_spec),
+            probes=own(run, probe_arguments(BINOMIALS, scoring_spec)),
+            folder=lambda wildcards: P.root,
+        message:
+            own_text(run, "Preferences of {wildcards.run}, by item")
+        shell:
+            own_text(
+                run,
+                "python {params.script:q} --study-folder {params.folder} --name {wildcards.run}"
+                " --run {params.run:q} {params.probes} --output {output} 2>&1 | tee {log}",
+            )
 
 
 rule correlations:
@@ -35,6 +42,7 @@ rule correlations:
         exposures=exposures_of(BINOMIALS),
         stimuli=stimuli_for(BINOMIALS),
         weights=weights_for(BINOMIALS),
+        responses=responses_for(BINOMIALS),
     output:
         P.run_table("{run}", "correlations"),
     log:
@@ -64,6 +72,7 @@ rule trajectories:
         exposures=exposures_of(BINOMIALS),
         stimuli=stimuli_for(BINOMIALS),
         weights=weights_for(BINOMIALS),
+        responses=responses_for(BINOMIALS),
     output:
         P.run_table("{run}", "trajectories"),
     log:
@@ -156,32 +165,39 @@ rule learning:
         " --learning {output.learning} --thresholds {output.thresholds} 2>&1 | tee {log}"
 
 
-rule minimal_pairs:
-    input:
-        scores=scores_of(MINIMAL_PAIRS),
-        stimuli=stimuli_for(MINIMAL_PAIRS),
-    output:
-        P.run_table("{run}", "minimal_pairs"),
-    log:
-        P.log("minimal_pairs/{run}"),
-    benchmark:
-        P.benchmark("minimal_pairs/{run}")
-    conda:
-        ENVIRONMENT
-    threads: ANALYSIS.threads
-    resources:
-        mem_mb=ANALYSIS.mem_mb,
-        runtime=ANALYSIS.runtime,
-    params:
-        script=f"{SCRIPTS}/minimal_pairs.py",
-        run=run_spec,
-        probes=probe_arguments(MINIMAL_PAIRS),
-        folder=lambda wildcards: P.root,
-    message:
-        "Minimal pairs of {wildcards.run}"
-    shell:
-        "python {params.script:q} --study-folder {params.folder} --name {wildcards.run}"
-        " --run {params.run:q} {params.probes} --output {output} 2>&1 | tee {log}"
+for run in each_of(runs_with(MINIMAL_PAIRS)):
+
+    rule:
+        name:
+            own_name("minimal_pairs", run)
+        input:
+            own_scores(run, MINIMAL_PAIRS),
+            stimuli=own(run, stimuli_for(MINIMAL_PAIRS)),
+        output:
+            P.run_table(run, "minimal_pairs"),
+        log:
+            P.log(f"minimal_pairs/{run}"),
+        benchmark:
+            P.benchmark(f"minimal_pairs/{run}")
+        conda:
+            ENVIRONMENT
+        threads: ANALYSIS.threads
+        resources:
+            mem_mb=ANALYSIS.mem_mb,
+            runtime=ANALYSIS.runtime,
+        params:
+            script=f"{SCRIPTS}/minimal_pairs.py",
+            run=own(run, run_spec),
+            probes=own(run, probe_arguments(MINIMAL_PAIRS)),
+            folder=lambda wildcards: P.root,
+        message:
+            own_text(run, "Minimal pairs of {wildcards.run}")
+        shell:
+            own_text(
+                run,
+                "python {params.script:q} --study-folder {params.folder} --name {wildcards.run}"
+                " --run {params.run:q} {params.probes} --output {output} 2>&1 | tee {log}",
+            )
 
 
 rule stuck:
@@ -206,68 +222,78 @@ rule stuck:
         " --paradigms {output.paradigms} --failing {output.failing} 2>&1 | tee {log}"
 
 
-rule bigram_hypothesis:
-    input:
-        paradigms=P.run_table("{run}", "paradigms"),
-        minimal_pairs=P.run_table("{run}", "minimal_pairs"),
-        scores=scores_of(MINIMAL_PAIRS),
-        bigrams=lambda wildcards: [
-            P.bigrams(probe, wildcards.run, file)
-            for probe in probes_for(wildcards.run, MINIMAL_PAIRS)
-            for file in ("classes.csv", "pairs.csv")
-        ],
-    output:
-        tests=P.run_table("{run}", "bigram_tests"),
-        classes=P.run_table("{run}", "bigram_classes"),
-    log:
-        P.log("bigram_hypothesis/{run}"),
-    benchmark:
-        P.benchmark("bigram_hypothesis/{run}")
-    wildcard_constraints:
-        run=any_of(TRAINED),
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=ANALYSIS.mem_mb,
-        runtime=ANALYSIS.runtime,
-    params:
-        script=f"{SCRIPTS}/bigram_hypothesis.py",
-        probes=list(MINIMAL_PAIRS),
-        folder=lambda wildcards: P.root,
-    message:
-        "Do bigrams predict the errors of {wildcards.run}?"
-    shell:
-        "python {params.script:q} --study-folder {params.folder} --name {wildcards.run}"
-        " --probes {params.probes} --tests {output.tests} --classes {output.classes}"
-        " 2>&1 | tee {log}"
+for run in each_of(trained_with(MINIMAL_PAIRS)):
+
+    rule:
+        name:
+            own_name("bigram_hypothesis", run)
+        input:
+            own_scores(run, MINIMAL_PAIRS),
+            paradigms=P.run_table(run, "paradigms"),
+            minimal_pairs=P.run_table(run, "minimal_pairs"),
+            bigrams=own(run, bigrams_of),
+        output:
+            tests=P.run_table(run, "bigram_tests"),
+            classes=P.run_table(run, "bigram_classes"),
+        log:
+            P.log(f"bigram_hypothesis/{run}"),
+        benchmark:
+            P.benchmark(f"bigram_hypothesis/{run}")
+        wildcard_constraints:
+            run=any_of(TRAINED),
+        conda:
+            ENVIRONMENT
+        resources:
+            mem_mb=ANALYSIS.mem_mb,
+            runtime=ANALYSIS.runtime,
+        params:
+            script=f"{SCRIPTS}/bigram_hypothesis.py",
+            probes=list(MINIMAL_PAIRS),
+            folder=lambda wildcards: P.root,
+        message:
+            own_text(run, "Do bigrams predict the errors of {wildcards.run}?")
+        shell:
+            own_text(
+                run,
+                "python {params.script:q} --study-folder {params.folder} --name {wildcards.run}"
+                " --probes {params.probes} --tests {output.tests} --classes {output.classes}"
+                " 2>&1 | tee {log}",
+            )
 
 
-rule completions:
-    input:
-        scores=scores_of(COMPLETIONS),
-        stimuli=stimuli_for(COMPLETIONS),
-    output:
-        P.run_table("{run}", "completions"),
-    log:
-        P.log("completions/{run}"),
-    benchmark:
-        P.benchmark("completions/{run}")
-    conda:
-        ENVIRONMENT
-    threads: ANALYSIS.threads
-    resources:
-        mem_mb=ANALYSIS.mem_mb,
-        runtime=ANALYSIS.runtime,
-    params:
-        script=f"{SCRIPTS}/completions.py",
-        run=run_spec,
-        probes=probe_arguments(COMPLETIONS),
-        folder=lambda wildcards: P.root,
-    message:
-        "Completions of {wildcards.run}"
-    shell:
-        "python {params.script:q} --study-folder {params.folder} --name {wildcards.run}"
-        " --run {params.run:q} {params.probes} --output {output} 2>&1 | tee {log}"
+for run in each_of(runs_with(COMPLETIONS)):
+
+    rule:
+        name:
+            own_name("completions", run)
+        input:
+            own_scores(run, COMPLETIONS),
+            stimuli=own(run, stimuli_for(COMPLETIONS)),
+        output:
+            P.run_table(run, "completions"),
+        log:
+            P.log(f"completions/{run}"),
+        benchmark:
+            P.benchmark(f"completions/{run}")
+        conda:
+            ENVIRONMENT
+        threads: ANALYSIS.threads
+        resources:
+            mem_mb=ANALYSIS.mem_mb,
+            runtime=ANALYSIS.runtime,
+        params:
+            script=f"{SCRIPTS}/completions.py",
+            run=own(run, run_spec),
+            probes=own(run, probe_arguments(COMPLETIONS)),
+            folder=lambda wildcards: P.root,
+        message:
+            own_text(run, "Completions of {wildcards.run}")
+        shell:
+            own_text(
+                run,
+                "python {params.script:q} --study-folder {params.folder} --name {wildcards.run}"
+                " --run {params.run:q} {params.probes} --output {output} 2>&1 | tee {log}",
+            )
 
 
 rule losses:
@@ -292,27 +318,34 @@ rule losses:
         "python {params.script:q} --segments {input} --output {output} 2>&1 | tee {log}"
 
 
-rule perplexity:
-    input:
-        scores_of(PERPLEXITY),
-    output:
-        P.run_table("{run}", "perplexity"),
-    log:
-        P.log("perplexity/{run}"),
-    benchmark:
-        P.benchmark("perplexity/{run}")
-    conda:
-        ENVIRONMENT
-    params:
-        script=f"{SCRIPTS}/perplexity.py",
-        run=run_spec,
-        probes=lambda wildcards: list(probes_for(wildcards.run, PERPLEXITY)),
-        folder=lambda wildcards: P.root,
-    message:
-        "Perplexity of {wildcards.run}"
-    shell:
-        "python {params.script:q} --study-folder {params.folder} --name {wildcards.run}"
-        " --run {params.run:q} --probes {params.probes} --output {output} 2>&1 | tee {log}"
+for run in each_of(runs_with(PERPLEXITY)):
+
+    rule:
+        name:
+            own_name("perplexity", run)
+        input:
+            own_scores(run, PERPLEXITY),
+        output:
+            P.run_table(run, "perplexity"),
+        log:
+            P.log(f"perplexity/{run}"),
+        benchmark:
+            P.benchmark(f"perplexity/{run}")
+        conda:
+            ENVIRONMENT
+        params:
+            script=f"{SCRIPTS}/perplexity.py",
+            run=own(run, run_spec),
+            probes=own(run, lambda wildcards: list(probes_for(wildcards.run, PERPLEXITY))),
+            folder=lambda wildcards: P.root,
+        message:
+            own_text(run, "Perplexity of {wildcards.run}")
+        shell:
+            own_text(
+                run,
+                "python {params.script:q} --study-folder {params.folder} --name {wildcards.run}"
+                " --run {params.run:q} --probes {params.probes} --output {output} 2>&1 | tee {log}",
+            )
 
 
 rule comparisons:
@@ -320,6 +353,11 @@ rule comparisons:
         preferences=expand(P.run_table("{run}", "preferences"), run=runs_with(BINOMIALS)),
         stimuli=[stimuli_of(probe) for probe in BINOMIALS.values()],
         weights=[file for probe in BINOMIALS.values() for file in weights_of(probe)],
+        responses=[
+            project_path(probe.responses)
+            for probe in BINOMIALS.values()
+            if probe.responses is not None
+        ],
     output:
         P.table("comparisons"),
     log:

@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import asdict
 from shlex import quote
+from types import SimpleNamespace
 
 
 def any_of(names):
@@ -93,12 +94,44 @@ def segments_of(name):
     return segments(STEPS[name], size)
 
 
+# Snakemake finds the rule of a file among all outputs whose paths begin alike, up to a wildcard.
+# That takes minutes where there are more checkpoints than this, so there each run has rules of its
+# own, which name their files in full. In smaller studies runs share rules, and `{run}` stands for one.
+MOST_SHARED = 1_000
+ANY_RUN = "{run}"
+HAVE_OWN_RULES = sum(map(len, {tuple(steps) for steps in STEPS.values()})) > MOST_SHARED
+
+
+def each_of(names):
+    """What stands for the run in the rules of these runs."""
+    return list(names) if HAVE_OWN_RULES else [ANY_RUN]
+
+
+def own_name(rule, run):
+    return rule if run == ANY_RUN else f"{rule}_{run}"
+
+
+def own(run, function):
+    """An input or params function, for a rule that may be of one run and have no wildcard."""
+    return function if run == ANY_RUN else lambda wildcards: function(SimpleNamespace(run=run))
+
+
+def own_text(run, text):
+    """A message or a command, for a rule that may be of one run and have no wildcard."""
+    return text if run == ANY_RUN else text.replace("{wildcards.run}", run)
+
+
 def segment_rules(stage, names, probes=()):
-    """Name, runs and segment of each rule of a stage that works on segments.
+    """Name, run, all its runs and segment of each rule of a stage that works on segments.
 
     Runs that are saved at the same steps, and scored on the same of the `probes`, share their
     rules.
     """
+    if HAVE_OWN_RULES:
+        for name in names:
+            for segment in segments_of(name):
+                yield f"{stage}_{name}_{segment.number}", name, [name], segment
+        return
     alike = {}
     for name in names:
         key = tuple(segments_of(name)), *(probe for probe in probes if probe in probes_of_run(name))
@@ -106,7 +139,39 @@ def segment_rules(stage, names, probes=()):
     for number, ((schedule, *_), runs) in enumerate(alike.items()):
         label = stage if len(alike) == 1 else f"{stage}_{number}"
         for segment in schedule:
-            yield f"{label}_{segment.number}", runs, segment
+            yield f"{label}_{segment.number}", ANY_RUN, runs, segment
+
+
+def made(stage, run, segment):
+    """What a rule of one run makes. An input that is taken from here needs no search for its rule,
+    if it has no name."""
+    return getattr(rules, f"{stage}_{run}_{segment.number}").output
+
+
+def checkpoints_of(run, segment):
+    """The files of a segment's checkpoints."""
+    if run != ANY_RUN:
+        return made("train" if run in TRAINED else "fetch", run, segment).checkpoints
+    return [
+        P.checkpoint(run, step, file)
+        for step in segment.checkpoints
+        for file in ("model.safetensors", "config.json")
+    ]
+
+
+def all_scores():
+    """Every score file of the study, by its path."""
+    files = {
+        P.scores(probe, name, step): P.scores(probe, name, step)
+        for name in study.runs
+        for probe in probes_of_run(name)
+        for step in STEPS[name]
+    }
+    for name in each_of(TRAINED | FETCHED):
+        if name != ANY_RUN and probes_of_run(name):
+            for segment in segments_of(name):
+                files.update((str(file), file) for file in made("score", name, segment).scores)
+    return files
 
 
 def spec(section):
@@ -444,11 +509,28 @@ def scores_of(probes):
     ]
 
 
+def own_scores(run, probes):
+    """The score files of a run on these probes, for an input without a name."""
+    if run == ANY_RUN:
+        return scores_of(probes)
+    paths = scores_of(probes)(SimpleNamespace(run=run))
+    return [SCORE_FILES[path] for path in paths]
+
+
 def last_scores_of(probes):
     """Input function: the score files of a run's last checkpoint on these probes."""
     return lambda wildcards: [
         P.scores(probe, wildcards.run, STEPS[wildcards.run][-1])
         for probe in probes_for(wildcards.run, probes)
+    ]
+
+
+def bigrams_of(wildcards):
+    """What the bigrams that a run has read say of the minimal pairs that it is scored on."""
+    return [
+        P.bigrams(probe, wildcards.run, file)
+        for probe in probes_for(wildcards.run, MINIMAL_PAIRS)
+        for file in ("classes.csv", "pairs.csv")
     ]
 
 
@@ -506,13 +588,30 @@ def revisions_of(steps):
 def publish_spec(wildcards):
     """The sections of the study that a model card shows."""
     run = study.runs[wildcards.run]
-    sections = {
-        "run": run,
-        "architecture": study.architectures[run.architecture],
-        "corpus": study.corpora[run.corpus],
-        "tokenizer": study.tokenizers[run.tokenizer],
-    }
-    return json.dumps({key: json.loads(spec(section)) for key, section in sections.items()})
+    sources = {name: study.corpora[name] for name in sources_of(study.corpora, run.corpus)}
+    files = [
+        file
+        for corpus in (study.corpora[run.corpus], *sources.values())
+        for key in ("files", "validation_files")
+        for file in getattr(corpus, key, [])
+        if file.startswith(DOWNLOAD)
+    ]
+    names = dict.fromkeys(file.removeprefix(DOWNLOAD).split("/")[0] for file in files)
+
+    def values(sections):
+        return {name: json.loads(spec(section)) for name, section in sections.items()}
+
+    sections = values(
+        {
+            "run": run,
+            "architecture": study.architectures[run.architecture],
+            "corpus": study.corpora[run.corpus],
+            "tokenizer": study.tokenizers[run.tokenizer],
+        }
+    )
+    sections["sources"] = values(sources)
+    sections["downloads"] = values({name: study.downloads[name] for name in names})
+    return json.dumps(sections)
 
 
 def tables_of(wildcards):

@@ -3,22 +3,22 @@
 
 # `temp`: weights are on the disk until they are scored. The manifest stays, so that scores that
 # are there are up to date without them.
-for rule_name, runs, segment in segment_rules("fetch", FETCHED):
+for rule_name, run, runs, segment in segment_rules("fetch", FETCHED):
 
     rule:
         name:
             rule_name
         output:
             checkpoints=[
-                temp(P.checkpoint("{run}", step, file))
+                temp(P.checkpoint(run, step, file))
                 for step in segment.checkpoints
                 for file in ("model.safetensors", "config.json")
             ],
-            manifest=P.segment("{run}", segment.number, "manifest.json"),
+            manifest=P.segment(run, segment.number, "manifest.json"),
         log:
-            P.log(f"fetch/{{run}}/{segment.number:04d}"),
+            P.log(f"fetch/{run}/{segment.number:04d}"),
         benchmark:
-            P.benchmark(f"fetch/{{run}}/{segment.number:04d}")
+            P.benchmark(f"fetch/{run}/{segment.number:04d}")
         wildcard_constraints:
             run=any_of(runs),
         conda:
@@ -28,16 +28,19 @@ for rule_name, runs, segment in segment_rules("fetch", FETCHED):
             runtime=SCORE.runtime,
         params:
             script=f"{SCRIPTS}/fetch.py",
-            model=lambda wildcards: FETCHED[wildcards.run].model,
+            model=own(run, lambda wildcards: FETCHED[wildcards.run].model),
             segment=segment.number,
-            revisions=revisions_of(segment.checkpoints),
+            revisions=own(run, revisions_of(segment.checkpoints)),
             folder=lambda wildcards: P.root,
         message:
-            f"Fetch {{wildcards.run}} to step {segment.end}"
+            own_text(run, f"Fetch {{wildcards.run}} to step {segment.end}")
         shell:
-            "python {params.script:q} --name {wildcards.run} --model={params.model:q}"
-            " --segment {params.segment} --revisions {params.revisions:q}"
-            " --study-folder {params.folder} 2>&1 | tee {log}"
+            own_text(
+                run,
+                "python {params.script:q} --name {wildcards.run} --model={params.model:q}"
+                " --segment {params.segment} --revisions {params.revisions:q}"
+                " --study-folder {params.folder} 2>&1 | tee {log}",
+            )
 
 
 rule publish_run:

@@ -29,35 +29,35 @@ rule architecture:
         " --block-size {params.block_size} --output {output} 2>&1 | tee {log}"
 
 
-for rule_name, runs, segment in segment_rules("train", TRAINED):
+for rule_name, run, runs, segment in segment_rules("train", TRAINED):
 
     rule:
         name:
             rule_name
         input:
-            tokens=tokens_of("train.bin"),
-            meta=tokens_of("meta.json"),
-            documents=tokens_of("train.documents.npy"),
-            tokenizer=tokenizer_of,
-            architecture=architecture_of,
-            state=ancient(P.state("{run}", segment.number - 1)) if segment.start else [],
+            tokens=own(run, tokens_of("train.bin")),
+            meta=own(run, tokens_of("meta.json")),
+            documents=own(run, tokens_of("train.documents.npy")),
+            tokenizer=own(run, tokenizer_of),
+            architecture=own(run, architecture_of),
+            state=ancient(P.state(run, segment.number - 1)) if segment.start else [],
         output:
+            losses=P.segment(run, segment.number, "losses.csv"),
+            manifest=P.segment(run, segment.number, "manifest.json"),
+            state=(
+                P.state(run, segment.number)
+                if segment.is_last
+                else temp(P.state(run, segment.number))
+            ),
             checkpoints=[
-                P.checkpoint("{run}", step, file)
+                P.checkpoint(run, step, file)
                 for step in segment.checkpoints
                 for file in ("model.safetensors", "config.json")
             ],
-            losses=P.segment("{run}", segment.number, "losses.csv"),
-            manifest=P.segment("{run}", segment.number, "manifest.json"),
-            state=(
-                P.state("{run}", segment.number)
-                if segment.is_last
-                else temp(P.state("{run}", segment.number))
-            ),
         log:
-            P.log(f"train/{{run}}/{segment.number:04d}"),
+            P.log(f"train/{run}/{segment.number:04d}"),
         benchmark:
-            P.benchmark(f"train/{{run}}/{segment.number:04d}")
+            P.benchmark(f"train/{run}/{segment.number:04d}")
         wildcard_constraints:
             run=any_of(runs),
         conda:
@@ -71,21 +71,28 @@ for rule_name, runs, segment in segment_rules("train", TRAINED):
             compile={None: "auto", True: "yes", False: "no"}[TRAIN.compile],
         params:
             script=f"{SCRIPTS}/train.py",
-            spec=train_spec,
+            spec=own(run, train_spec),
             segment=segment.number,
-            state=(f"--state {P.state('{run}', segment.number - 1)}" if segment.start else ""),
+            state=(f"--state {P.state(run, segment.number - 1)}" if segment.start else ""),
             folder=lambda wildcards: P.root,
         message:
-            f"Train {{wildcards.run}} to step {segment.end}"
+            own_text(run, f"Train {{wildcards.run}} to step {segment.end}")
         shell:
-            "python {params.script:q} --name {wildcards.run} --spec {params.spec:q}"
-            " --segment {params.segment} --tokens {input.tokens} --meta {input.meta}"
-            " --documents {input.documents}"
-            " --tokenizer {input.tokenizer} {params.state} --study-folder {params.folder}"
-            " --threads {threads} --gpu {resources.gpu} --batch-tokens {resources.batch_tokens}"
-            " --compile {resources.compile} 2>&1 | tee {log}"
+            own_text(
+                run,
+                "python {params.script:q} --name {wildcards.run} --spec {params.spec:q}"
+                " --segment {params.segment} --tokens {input.tokens} --meta {input.meta}"
+                " --documents {input.documents}"
+                " --tokenizer {input.tokenizer} {params.state} --study-folder {params.folder}"
+                " --threads {threads} --gpu {resources.gpu} --batch-tokens {resources.batch_tokens}"
+                " --compile {resources.compile} 2>&1 | tee {log}",
+            )
 
 
 rule runs:
     input:
-        [P.checkpoint(name, step, "model.safetensors") for name in TRAINED for step in STEPS[name]],
+        lambda wildcards: [
+            P.checkpoint(name, step, "model.safetensors")
+            for name in TRAINED
+            for step in STEPS[name]
+        ],

@@ -1,4 +1,4 @@
-"""What a study costs before anything of it is run: tokens, operations, checkpoints, gigabytes, hours.
+"""What a study costs, before any of it is run: tokens, operations, checkpoints, gigabytes, hours.
 
 Numbers of parameters are counted on the models themselves; the rest follows from the study file.
 Nothing is trained or fetched; stimuli that are not here yet are left out, and said to be.
@@ -63,7 +63,7 @@ def main() -> None:
 
 RUN_COLUMNS = (
     *("run", "parameters", "steps", "tokens", "FLOPs", "GPU hours"),
-    *("checkpoints", "GB", "state, GB", "score files", "GB"),
+    *("checkpoints", "in GB", "last state, GB", "score files", "in GB"),
 )
 PROBE_COLUMNS = ("probe", "type", "strings", "tokens", "rows")
 
@@ -111,10 +111,11 @@ def print_table(columns: tuple[str, ...], rows: list[list[str]], left: int) -> N
 def notes(study: Study, costs: list[RunCost], sizes: dict[str, ProbeSize]) -> list[str]:
     """What the numbers mean, and what they leave out."""
     lines = [
-        "FLOPs: 6 N + 12 L H T for each token (Chowdhery et al., 2022). GPU hours: of training alone.",
-        "GB: 10^9 bytes. Checkpoints are fp32 and all kept; they may be deleted when they are scored.",
+        "FLOPs: 6 N + 12 L H T for each token (Chowdhery et al., 2022). GPU hours: for training.",
+        "GB: 10^9 bytes. Checkpoints are fp32 and all kept; those that are scored may be deleted.",
         "Score files: estimated from the lengths of names, texts and numbers.",
-        "Tokens of strings are known when their index is made. Left out: text, token files, tables.",
+        "Tokens of strings are known when their index is made.",
+        "Not counted: text, token files, tables, figures.",
     ]
     if absent := [name for name, size in sizes.items() if size.rows is None]:
         lines.append(f"Not counted, since the stimuli are not here yet: {', '.join(absent)}.")

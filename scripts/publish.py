@@ -17,6 +17,7 @@ from ontogeny.published.card import Card, shown_section
 from ontogeny.published.hub import connect
 from ontogeny.published.publish import Step, check_local, publish
 from ontogeny.study.corpora import Corpus
+from ontogeny.study.downloads import Download
 from ontogeny.study.models import Architecture, Tokenizer
 from ontogeny.study.publish import Publish
 from ontogeny.study.runs import Run
@@ -25,8 +26,11 @@ SECTIONS = {
     "run": ("Run", TypeAdapter(Run)),
     "architecture": ("Architecture", TypeAdapter(Architecture)),
     "corpus": ("Corpus", TypeAdapter(Corpus)),
+    "sources": ("Corpus", TypeAdapter(Corpus)),
+    "downloads": ("Download", TypeAdapter(Download)),
     "tokenizer": ("Tokenizer", TypeAdapter(Tokenizer)),
 }
+NAMED = ("sources", "downloads")  # several by name
 
 
 def sections_of(spec: str) -> dict[str, dict[str, Any]]:
@@ -34,8 +38,10 @@ def sections_of(spec: str) -> dict[str, dict[str, Any]]:
     shown = {}
     for key, given in json.loads(spec).items():
         heading, kind = SECTIONS[key]
-        section = kind.validate_python(given).model_dump(mode="json")
-        shown[heading] = shown_section(section)
+        several = {f"{heading} `{name}`": section for name, section in given.items()}
+        for title, section in (several if key in NAMED else {heading: given}).items():
+            values = kind.validate_python(section).model_dump(mode="json")
+            shown[title] = shown_section(values)
     return shown
 
 
@@ -47,7 +53,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--spec",
         required=True,
-        help='JSON {"run": ..., "architecture": ..., "corpus": ..., "tokenizer": ...}',
+        help='JSON {"run": ..., "architecture": ..., "corpus": ..., "sources": {NAME: ...}, '
+        '"downloads": {NAME: ...}, "tokenizer": ...}; sources: what the corpus is made from',
     )
     parser.add_argument("--manifests", type=Path, nargs="+", required=True, help="of the segments")
     parser.add_argument("--meta", type=Path, required=True, help="meta.json of the training tokens")

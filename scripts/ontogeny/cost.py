@@ -3,7 +3,6 @@
 Nothing is trained or fetched. What depends on files that are not here yet is None.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -159,7 +158,7 @@ def _probe_size(study: Study, probe: Probe) -> ProbeSize:
     if not file.exists():
         return ProbeSize()
     if isinstance(probe, BinomialsProbe):
-        if not os.path.exists(project_path(probe.prompts)):
+        if not Path(project_path(probe.prompts)).exists():
             return ProbeSize()
         items = read_words(file)
         prompts = read_prompts(Path(project_path(probe.prompts)), probe.max_prompts)

@@ -282,7 +282,4 @@ def test_mistakes_are_told_in_a_line(tmp_path):
     done = call(study)
     assert done.returncode == 1
     assert done.stderr.startswith("error: tokenizers.chars: how many entries it has is not known")
-    done = call(study, "--scale", "small", "--vocabulary", "chars=51")
-    assert "scale: 'small' is not defined" in done.stderr
     assert "should be TOKENIZER=ENTRIES" in call(study, "--vocabulary", "chars").stderr
-    assert "is no share above 0" in call(study, "--mfu", "40").stderr

@@ -203,8 +203,8 @@ def test_padding_is_at_the_right_and_predicts_nothing():
 
 
 @SAMPLINGS
-@pytest.mark.parametrize("processes", [1, 2, 3])
-@pytest.mark.parametrize("micro_batch", [1, 2, 100])
+@pytest.mark.parametrize("processes", [1, 3])
+@pytest.mark.parametrize("micro_batch", [1, 100])
 @pytest.mark.parametrize("merge", [False, True])
 def test_parts_and_processes_share_one_mean(sampling, processes, micro_batch, merge):
     """What all processes make of their parts of a step, put together, is the mean by hand."""
@@ -249,7 +249,7 @@ def test_a_window_that_is_drawn_twice_is_run_once():
 @each_family
 @SAMPLINGS
 @pytest.mark.parametrize("in_chunks", [False, True])
-@pytest.mark.parametrize("micro_batch", [1, 3, 100])
+@pytest.mark.parametrize("micro_batch", [2, 100])
 def test_a_step_is_the_one_by_hand(monkeypatch, family, sampling, in_chunks, micro_batch):
     """Sequence by sequence, without padding; and the loss in chunks of a few tokens."""
     monkeypatch.setattr(objectives, "CHUNK", 10)

@@ -9,9 +9,10 @@ import polars as pl
 
 from ontogeny.analysis.scores import read_preference_table
 from ontogeny.exposure import read_exposures
-from ontogeny.paths import Paths
+from ontogeny.paths import Paths, project_path
 from ontogeny.scoring.stimuli.binomials import Binomial, read_all_weights, read_binomials
-from ontogeny.study.probes import EXPOSURE, BinomialsProbe, Reference
+from ontogeny.scoring.stimuli.responses import choices_by_item, read_responses
+from ontogeny.study.probes import CHOICES, EXPOSURE, BinomialsProbe, Reference
 from ontogeny.study.runs import Run, read_run
 
 
@@ -60,10 +61,13 @@ def read_items(spec: str, stimuli: str, exposures: str | None = None) -> Items:
     """
     probe = BinomialsProbe.model_validate_json(spec)
     items = read_binomials(Path(stimuli), probe, read_all_weights(probe.references))
-    seen = None
+    seen = choices = None
     if exposures is not None:
         seen = final_exposures(read_exposures(exposures), items, exposures)
-    return make_items(items, probe, seen)
+    if probe.responses is not None:
+        path = Path(project_path(probe.responses))
+        choices = choices_by_item(read_responses(path), items, path)
+    return make_items(items, probe, seen, choices)
 
 
 def read_probes(
@@ -82,11 +86,15 @@ def read_probes(
 
 
 def make_items(
-    items: Sequence[Binomial], probe: BinomialsProbe, seen: np.ndarray | None = None
+    items: Sequence[Binomial],
+    probe: BinomialsProbe,
+    seen: np.ndarray | None = None,
+    choices: Sequence[tuple[int, int]] | None = None,
 ) -> Items:
     """`items` with the groups and references of a probe.
 
     `seen` [items, 2]: how often a run has seen the alphabetical and the other order by its end.
+    `choices`: of each item, how often people chose these.
     """
     groups = item_groups(items, probe.frequency_bins)
     references = reference_values(items, probe.references)
@@ -94,6 +102,9 @@ def make_items(
         names = [item.alpha for item in items]
         groups |= exposure_groups(names, seen.sum(axis=1), probe.exposure_bins)
         references[EXPOSURE] = Values(relative_exposure(seen), 0.5)
+    if choices is not None:
+        shares = [alpha / (alpha + other) if alpha + other else np.nan for alpha, other in choices]
+        references[CHOICES] = Values(np.array(shares), 0.5)
     return Items([item.alpha for item in items], groups, references)
 
 

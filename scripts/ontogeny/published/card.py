@@ -8,12 +8,18 @@ from typing import Any
 
 import yaml
 
+from ontogeny.study.downloads import DOWNLOAD
+
 # Table -> what picks its overall rows, and the columns of the card: title, then value.
 RESULTS: dict[str, tuple[dict[str, str], str, str]] = {
     "perplexity": ({}, "perplexity ({probe})", "perplexity"),
     "correlations": ({"group": "all"}, "r with {reference} ({probe})", "r"),
-    "minimal_pairs": ({"phenomenon": "all", "uid": "all"}, "accuracy ({probe})", "accuracy"),
-    "completions": ({"class": "all"}, "accuracy ({probe})", "accuracy"),
+    "minimal_pairs": (
+        {"phenomenon": "all", "uid": "all"},
+        "accuracy ({probe}, n = {n})",
+        "accuracy",
+    ),
+    "completions": ({"class": "all"}, "accuracy ({probe}, n = {n})", "accuracy"),
 }
 
 
@@ -45,12 +51,14 @@ class Card:
         first, last = self.manifests[0], self.checkpoints[-1]
         middle = self.checkpoints[len(self.checkpoints) // 2]["step"]
         model_type = self.sections["Architecture"]["model_type"]
+        padding = ", padding included" * (self.sections["Run"]["sampling"] == "documents")
         return f"""{self._front_matter()}
 # {self.run}
 
 A language model of type `{model_type}` with {first["parameters"]:,} parameters, trained from
-scratch on {last["tokens"]:,} tokens ({last["step"]:,} steps), with all {len(self.checkpoints)} of
-its saved checkpoints. Made with ontogeny {first["versions"]["ontogeny"]}; study `{self.study}`.
+scratch on {last["tokens"]:,} tokens{padding} ({last["step"]:,} steps), with all
+{len(self.checkpoints)} of its saved checkpoints. Made with ontogeny
+{first["versions"]["ontogeny"]}; study `{self.study}`.
 
 ## Load a checkpoint
 
@@ -120,8 +128,10 @@ def shown_section(section: Mapping[str, Any]) -> dict[str, Any]:
     shown = dict(section)
     for key in ("files", "validation_files"):
         if key in shown:
-            shown[key] = [Path(file).name for file in shown[key]]
-    for key in {"path", "dataset"} & shown.keys():
+            shown[key] = [
+                file if file.startswith(DOWNLOAD) else Path(file).name for file in shown[key]
+            ]
+    for key in {"path", "dataset"} & {key for key, value in shown.items() if value is not None}:
         place = shown[key]
         if place.startswith((".", "/", "~")) or place.count("/") > 1 or Path(place).is_dir():
             shown[key] = Path(place).name

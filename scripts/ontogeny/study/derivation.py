@@ -30,6 +30,15 @@ def derivation_problems(corpora: Mapping[str, Corpus]) -> Iterator[str]:
             yield f"corpora.{name}: it is made from itself: {' from '.join([*circle, name])}"
 
 
+def sources_of(corpora: Mapping[str, Corpus], name: str) -> list[str]:
+    """The corpora that one is made from, those that they are made from, and so on, each once."""
+    corpus = corpora[name]
+    found: list[str] = []
+    for source in corpus.made_from() if isinstance(corpus, DerivedCorpus) else []:
+        found += [source, *sources_of(corpora, source)]
+    return list(dict.fromkeys(found))
+
+
 def without_holdout(
     corpora: Mapping[str, Corpus], name: str, above: tuple[str, ...] = ()
 ) -> list[str]:

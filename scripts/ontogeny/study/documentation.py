@@ -51,6 +51,7 @@ PLACES: list[tuple[str, list[type[BaseModel]]]] = [
         ],
     ),
     ("`probes.NAME.references.NAME`", [probes.Reference]),
+    ("`probes.NAME.sample`", [probes.PairSample]),
     ("`grid[]`", [runs.Grid]),
     ("`runs.NAME`", [runs.Run, runs.HubRun, runs.ScoresRun]),
     ("`runs.NAME.optimizer`", [runs.Optimizer]),
@@ -63,8 +64,15 @@ PLACES: list[tuple[str, list[type[BaseModel]]]] = [
 
 
 def schema_text() -> str:
-    """JSON schema of a study file, for editors."""
-    return json.dumps(Study.model_json_schema(), indent=2) + "\n"
+    """JSON schema of a study file, for editors. A run that only changes keys of one of the grid's
+    needs none of them."""
+    schema = Study.model_json_schema()
+    part = {key: value for key, value in schema["$defs"]["Run"].items() if key != "required"}
+    schema["$defs"]["PartOfRun"] = part
+    runs = schema["properties"]["runs"]["patternProperties"]
+    for pattern, whole in runs.items():
+        runs[pattern] = {"anyOf": [whole, {"$ref": "#/$defs/PartOfRun"}]}
+    return json.dumps(schema, indent=2) + "\n"
 
 
 def page_text() -> str:

@@ -16,6 +16,7 @@ def _ascending(bins: int | list[float]) -> int | list[float]:
 
 
 EXPOSURE = "relative_exposure"  # a reference that every run which is trained here has
+CHOICES = "choices"  # a reference that every probe with `responses` has
 
 # So many groups of equal size, or the edges between groups.
 Bins = Annotated[
@@ -120,7 +121,7 @@ class BinomialsProbe(ProbeBase):
     responses: str | None = Field(
         None,
         description="CSV of people's choices, a row each: `Word1`, `Word2`, and `resp` (`alpha` or "
-        "`nonalpha`).",
+        "`nonalpha`). The share of `alpha` is then also a reference, named `choices`.",
     )
 
     @model_validator(mode="after")
@@ -136,10 +137,12 @@ class BinomialsProbe(ProbeBase):
                 f"`prior` is {self.prior!r}, which is not under `references`; there: "
                 + ", ".join(self.references)
             )
-        if EXPOSURE in self.references:
-            raise ValueError(
-                f"`references`: {EXPOSURE!r} is what a run has read of an item; take another name"
-            )
+        for name, meaning in (
+            (EXPOSURE, "what a run has read of an item"),
+            (CHOICES, "what people have chosen in `responses`"),
+        ):
+            if name in self.references:
+                raise ValueError(f"`references`: {name!r} is {meaning}; take another name")
         if repeated := [name for name in self.constraints if self.constraints.count(name) > 1]:
             raise ValueError(f"`constraints` names {repeated[0]!r} twice")
         return self

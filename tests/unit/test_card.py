@@ -1,0 +1,92 @@
+"""The model card: what it tells of a run on a mixed text, line by line."""
+
+import json
+
+import pytest
+
+from ontogeny.published.card import Card, shown_section
+from ontogeny.study.corpora import FilesCorpus, MixCorpus, TakeCorpus, ToyCorpus
+from ontogeny.study.derivation import sources_of
+from publish import sections_of
+
+FILES = {"source": "files", "files": ["download:texts/wiki.train", "own/mine.txt"]}
+SPEC = {
+    "run": {"corpus": "mixed", "tokenizer": "bpe", "architecture": "llama", "steps": 20}
+    | {"block_size": 8, "batch_size": 4},
+    "architecture": {"model_type": "llama"},
+    "corpus": {"source": "mix", "corpora": ["wiki", "talk"], "bytes": 1000},
+    "tokenizer": {"type": "bpe", "corpus": "mixed"},
+    "sources": {"wiki": FILES, "talk": {"source": "toy", "words": 100}},
+    "downloads": {"texts": {"url": "https://example.org/wiki.train", "note": "CC BY 4.0"}},
+}
+MANIFEST = {
+    "parameters": 1234,
+    "seed": 7,
+    "device": "cpu",
+    "versions": {"ontogeny": "0.1.0"},
+    "checkpoints": [{"step": step, "tokens": 32 * step} for step in (0, 10, 20)],
+}
+PAIRS = "step,probe,phenomenon,uid,n,accuracy\n20,blimp,all,all,67000,0.5725\n20,blimp,x,all,9,1\n"
+
+
+def card(tmp_path, **run):
+    spec = {**SPEC, "run": {**SPEC["run"], **run}}
+    tables = {"losses": "step,loss\n10,3.25\n20,2.5\n", "minimal_pairs": PAIRS}
+    for name, text in tables.items():
+        (tmp_path / f"{name}.csv").write_text(text)
+    return Card(
+        repo="me/mine",
+        study="x",
+        run="one",
+        license=None,
+        sections=sections_of(json.dumps(spec)),
+        texts={"documents": 30, "bytes": 999, "tokens": 250},
+        manifests=[MANIFEST],
+        tables=sorted(tmp_path.glob("*.csv")),
+        loss_figure="loss.png",
+    ).text()
+
+
+def test_the_sources_of_a_mixed_text_are_told(tmp_path):
+    text = card(tmp_path)
+    headings = [line.removeprefix("### ") for line in text.splitlines() if line.startswith("### ")]
+    assert headings == [
+        *("Run", "Architecture", "Corpus", "Tokenizer"),
+        *("Corpus `wiki`", "Corpus `talk`", "Download `texts`"),
+    ]
+    assert "- download:texts/wiki.train\n- mine.txt\n" in text
+    assert "url: https://example.org/wiki.train" in text and "note: CC BY 4.0" in text
+    assert "words: 100" in text
+
+
+@pytest.mark.parametrize(
+    ("sampling", "told"),
+    [("blocks", "640 tokens (20 steps)"), ("documents", "640 tokens, padding included (20 steps)")],
+)
+def test_padding_is_told(tmp_path, sampling, told):
+    assert f"scratch on {told}" in card(tmp_path, sampling=sampling)
+
+
+def test_accuracies_are_told_with_the_number_of_pairs(tmp_path):
+    text = card(tmp_path)
+    assert "| step | tokens | loss | accuracy (blimp, n = 67000) |" in text
+    assert "| 20 | 640 | 2.5 | 0.5725 |" in text and "| 10 | 320 | 3.25 |  |" in text
+
+
+def test_a_download_is_no_folder_of_this_machine():
+    files = ["download:texts/deep/wiki.train", "/home/me/wiki.train"]
+    shown = {"files": ["download:texts/deep/wiki.train", "wiki.train"], "path": None}
+    assert shown_section({"files": files, "path": None}) == shown
+
+
+def test_sources_are_all_that_a_corpus_is_made_from():
+    corpora = {
+        "wiki": FilesCorpus(source="files", files=["x"]),
+        "talk": ToyCorpus(source="toy", words=1),
+        "some": TakeCorpus(source="take", corpus="wiki", bytes=9),
+        "mixed": MixCorpus(source="mix", corpora=["some", "talk", "wiki"]),
+        "other": FilesCorpus(source="files", files=["y"]),
+    }
+    assert sources_of(corpora, "mixed") == ["some", "wiki", "talk"]
+    assert sources_of(corpora, "some") == ["wiki"]
+    assert sources_of(corpora, "wiki") == []
