@@ -25,7 +25,7 @@ from ontogeny.study.corpora import DerivedCorpus, InsertCorpus, InterventionCorp
 from ontogeny.study.derivation import sources_of
 from ontogeny.study.downloads import DOWNLOAD
 from ontogeny.study.runs import seed_families
-from ontogeny.study.schedule import segments
+from ontogeny.study.schedule import reported_steps, segments
 from ontogeny.inputs import check_inputs, checkpoint_steps, matching_files
 
 # A file given with --configfile is the whole study: nothing of the default is mixed in.

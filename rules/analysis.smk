@@ -222,43 +222,36 @@ rule stuck:
         " --paradigms {output.paradigms} --failing {output.failing} 2>&1 | tee {log}"
 
 
-for run in each_of(trained_with(MINIMAL_PAIRS)):
-
-    rule:
-        name:
-            own_name("bigram_hypothesis", run)
-        input:
-            own_scores(run, MINIMAL_PAIRS),
-            paradigms=P.run_table(run, "paradigms"),
-            minimal_pairs=P.run_table(run, "minimal_pairs"),
-            bigrams=own(run, bigrams_of),
-        output:
-            tests=P.run_table(run, "bigram_tests"),
-            classes=P.run_table(run, "bigram_classes"),
-        log:
-            P.log(f"bigram_hypothesis/{run}"),
-        benchmark:
-            P.benchmark(f"bigram_hypothesis/{run}")
-        wildcard_constraints:
-            run=any_of(TRAINED),
-        conda:
-            ENVIRONMENT
-        resources:
-            mem_mb=ANALYSIS.mem_mb,
-            runtime=ANALYSIS.runtime,
-        params:
-            script=f"{SCRIPTS}/bigram_hypothesis.py",
-            probes=list(MINIMAL_PAIRS),
-            folder=lambda wildcards: P.root,
-        message:
-            own_text(run, "Do bigrams predict the errors of {wildcards.run}?")
-        shell:
-            own_text(
-                run,
-                "python {params.script:q} --study-folder {params.folder} --name {wildcards.run}"
-                " --probes {params.probes} --tests {output.tests} --classes {output.classes}"
-                " 2>&1 | tee {log}",
-            )
+rule bigram_hypothesis:
+    input:
+        paradigms=P.run_table("{run}", "paradigms"),
+        minimal_pairs=P.run_table("{run}", "minimal_pairs"),
+        scores=reported_scores_of(MINIMAL_PAIRS),
+        bigrams=bigrams_of,
+    output:
+        tests=P.run_table("{run}", "bigram_tests"),
+        classes=P.run_table("{run}", "bigram_classes"),
+    log:
+        P.log("bigram_hypothesis/{run}"),
+    benchmark:
+        P.benchmark("bigram_hypothesis/{run}")
+    wildcard_constraints:
+        run=any_of(TRAINED),
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=ANALYSIS.mem_mb,
+        runtime=ANALYSIS.runtime,
+    params:
+        script=f"{SCRIPTS}/bigram_hypothesis.py",
+        probes=list(MINIMAL_PAIRS),
+        folder=lambda wildcards: P.root,
+    message:
+        "Do bigrams predict the errors of {wildcards.run}?"
+    shell:
+        "python {params.script:q} --study-folder {params.folder} --name {wildcards.run}"
+        " --probes {params.probes} --tests {output.tests} --classes {output.classes}"
+        " 2>&1 | tee {log}"
 
 
 for run in each_of(runs_with(COMPLETIONS)):

@@ -517,6 +517,15 @@ def own_scores(run, probes):
     return [SCORE_FILES[path] for path in paths]
 
 
+def reported_scores_of(probes):
+    """Input function: the score files of a run at those checkpoints whose pairs are looked into."""
+    return lambda wildcards: [
+        P.scores(probe, wildcards.run, step)
+        for probe in probes_for(wildcards.run, probes)
+        for step in reported_steps(STEPS[wildcards.run])
+    ]
+
+
 def last_scores_of(probes):
     """Input function: the score files of a run's last checkpoint on these probes."""
     return lambda wildcards: [

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from ontogeny.analysis.bigram_hypothesis import PAIRS, class_statistics, reported_steps
+from ontogeny.analysis.bigram_hypothesis import PAIRS, class_statistics
 from ontogeny.command import run as run_command
 from ontogeny.corpus.tokens import read_tokens
 from ontogeny.exposure.bigrams import BigramModel, pair_tokens, replayed
@@ -14,7 +14,7 @@ from ontogeny.files import read_json, replacing
 from ontogeny.progress import Progress
 from ontogeny.scoring.index import load_index
 from ontogeny.study.runs import read_run
-from ontogeny.study.schedule import checkpoint_name
+from ontogeny.study.schedule import checkpoint_name, reported_steps
 
 
 def main() -> None:

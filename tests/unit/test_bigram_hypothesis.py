@@ -19,6 +19,7 @@ from ontogeny.analysis.bigram_tests import (
 )
 from ontogeny.figures.bigrams import bigrams_figure
 from ontogeny.figures.style import save_figure
+from ontogeny.study.schedule import reported_steps
 
 STEPS = [0, 1, 5, 10, 50, 100]
 
@@ -329,10 +330,10 @@ def test_one_class_has_slopes_without_intervals():
 
 
 def test_pairs_are_reported_at_some_checkpoints():
-    assert hypothesis.reported_steps([0, 1, 2, 5, 9, 11, 40, 100]) == [1, 2, 9, 11, 100]
-    assert hypothesis.reported_steps([0, 50, 100]) == [100]
-    assert hypothesis.reported_steps([0, 1]) == [1]
-    assert hypothesis.reported_steps([0, 10, 100]) == [10, 100]
+    assert reported_steps([0, 1, 2, 5, 9, 11, 40, 100]) == [1, 2, 9, 11, 100]
+    assert reported_steps([0, 50, 100]) == [100]
+    assert reported_steps([0, 1]) == [1]
+    assert reported_steps([0, 10, 100]) == [10, 100]
 
 
 def test_statistics_of_classes_are_those_of_their_pairs():

@@ -141,6 +141,21 @@ def test_every_published_step_is_a_checkpoint(scale):
         assert (tags[-1], c4.last_step) == ((8_128, 8_138) if stride == 8 else (12_192, 12_207))
 
 
+def test_every_published_step_of_the_ablation_is_a_checkpoint():
+    study = load_study(
+        yaml.safe_load((HOUGHTON.parent / "ablation_houghton_2026.yaml").read_text())
+    )
+    for size, last, stride, end in (
+        ("125m", 2_000, 12, 1_992),
+        ("350m", 4_000, 24, 3_984),
+        ("1.3b", 3_200, 19, 3_192),
+    ):
+        for corpus in ("whole", "ablated"):
+            run = study.runs[f"opt-{size}-{corpus}"]
+            assert run.last_step == last
+            assert run.checkpoint_steps() == [0, *range(stride, end + 1, stride), last]
+
+
 def test_warm_up_is_as_long_in_tokens_or_as_published_in_steps():
     for scale, tokens in ((None, 4000 * 819_200), ("published", 4000 * 1_228_800)):
         runs = houghton(scale).runs

@@ -16,9 +16,8 @@ from ontogeny.analysis.bigram_tests import (
 )
 from ontogeny.analysis.minimal_pairs import ALL, pair_statistics
 from ontogeny.analysis.states import separation_interval
-from ontogeny.analysis.stuck import EARLY
+from ontogeny.study.schedule import EARLY
 
-SHARES = (0.01, 0.03, EARLY, 0.3, 1.0)  # of a run's tokens, where pairs are looked at one by one
 KEY = {
     "run": pl.String,
     "probe": pl.String,
@@ -78,13 +77,6 @@ TESTS = {
     "n": pl.Int64,
     "positives": pl.Int64,
 }
-
-
-def reported_steps(steps: list[int]) -> list[int]:
-    """The checkpoints (of sorted `steps`) at which pairs are looked at one by one: the last ones
-    within `SHARES` of the run, without step 0."""
-    within = {max(step for step in steps if step <= share * steps[-1]) for share in SHARES}
-    return sorted(within - {0})
 
 
 def class_statistics(pairs: pl.DataFrame) -> pl.DataFrame:

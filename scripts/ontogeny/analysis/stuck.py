@@ -12,10 +12,10 @@ import polars as pl
 
 from ontogeny.analysis.correlations import wilson
 from ontogeny.analysis.states import RIGHT, UNDECIDED, WRONG
+from ontogeny.study.schedule import EARLY
 
 UNSTABLE = "unstable"
 HELD = 2  # consecutive checkpoints that make a state more than an accident
-EARLY = 0.1  # of a run's tokens
 PERSISTENT = 0.9
 CLOSING = 5  # last checkpoints by which a paradigm fails or not
 THRESHOLDS = (0.5, 0.6, 0.7, 0.75, 0.8)

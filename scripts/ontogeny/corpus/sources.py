@@ -37,7 +37,8 @@ def training_documents(
     """Documents to train on, before deduplication and the draw of held-out ones.
 
     `files` is the expanded list of a `FilesCorpus` or a `FactsCorpus`. A missing value of a parquet
-    or Hub column is given as an empty document. Raises `ValueError`, `OSError` when the source can't be read.
+    or Hub column is given as an empty document. Raises `ValueError`, `OSError` when the source
+    can't be read.
     """
     match spec:
         case ToyCorpus():

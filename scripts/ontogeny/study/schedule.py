@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 MOST_CHECKPOINTS = 1_000_000
+EARLY = 0.1  # of a run's tokens
+REPORTED = (0.01, 0.03, EARLY, 0.3, 1.0)
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,13 @@ def segments(steps: list[int], checkpoints_per_segment: int) -> list[Segment]:
         result.append(Segment(number, start, group[-1], tuple(group), is_last))
         start = group[-1]
     return result
+
+
+def reported_steps(steps: list[int]) -> list[int]:
+    """The checkpoints (of sorted `steps`) at which minimal pairs are looked at one by one: the last
+    ones within the shares `REPORTED` of a run, without step 0."""
+    within = {max(step for step in steps if step <= share * steps[-1]) for share in REPORTED}
+    return sorted(within - {0})
 
 
 def checkpoint_name(step: int) -> str:
