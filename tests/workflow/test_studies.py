@@ -1,0 +1,141 @@
+"""Published studies at the scale that shows that all of them runs, from nothing to figures."""
+
+import re
+
+import polars as pl
+import pytest
+
+from ontogeny.paths import PROJECT
+
+pytestmark = pytest.mark.workflow
+NOTHING_TO_DO = "Nothing to be done"
+OF_BINOMIALS = {"preferences", "correlations", "trajectories", "regressions", "deviations"} | {
+    *("constraints", "items", "learning", "thresholds")
+}
+OF_PAIRS = {"minimal_pairs", "states", "paradigms", "failing", "bigram_tests", "bigram_classes"}
+OF_ALL = {"losses", "perplexity"}
+PAIRS_FIGURES = {"minimal_pairs", "paradigms", "entrenchment", "bigrams"}
+BINOMIALS_FIGURES = {"correlation", "relative_frequency", "thresholds", "coefficients"}
+
+
+class Results:
+    """What a study has made."""
+
+    def __init__(self, folder, runs):
+        self.folder, self.runs = folder, runs
+
+    def table(self, name, run=None):
+        return pl.read_csv(self.folder / "tables" / (run or "") / f"{name}.csv")
+
+    def names(self, kind, suffix):
+        """Of the files of each run, and of all of them, without the suffix."""
+        top = self.folder / kind
+        return {
+            path.relative_to(top).as_posix().removesuffix(suffix)
+            for path in top.rglob(f"*{suffix}")
+        }
+
+
+def binomials(results):
+    assert results.names("tables", ".csv") == {
+        f"{run}/{table}" for run in results.runs for table in OF_BINOMIALS | OF_PAIRS | OF_ALL
+    } | {"comparisons"}
+    assert results.names("figures", ".png") == {
+        f"{run}/{name}"
+        for run in results.runs
+        for name in {"loss", "perplexity"} | PAIRS_FIGURES | BINOMIALS_FIGURES
+    } | {"overview"}
+    for run in results.runs:
+        files = sorted((results.folder / "scores/binomials" / run).iterdir())
+        assert len(files) == 11  # every 40,000 tokens, step 0 and the last step
+        assert all(pl.read_csv(file).height == 180 * 3 for file in files[::5])
+        correlations = results.table("correlations", run)
+        references = {"human", "truth", "relative_frequency", "relative_exposure"}
+        assert set(correlations["reference"]) == references
+        assert {f"attested-{n}of5" for n in range(1, 6)} < set(correlations["group"])
+        last = correlations.filter(pl.col("tokens") == pl.col("tokens").max())
+        (truth,) = last.filter(group="all", reference="truth").iter_rows(named=True)
+        assert truth["n"] == 180
+        assert truth["r_low"] > 0  # the order of words is being learned
+        regressions = results.table("regressions", run)
+        assert {"binomials"} == set(regressions["probe"])
+    # C4 is read once, in its own order
+    manifest = (results.folder / "logs/train/opt-125m-c4").rglob("*.log")
+    assert list(manifest)
+
+
+def stuck(results):
+    assert results.names("tables", ".csv") == {
+        f"{run}/{table}" for run in results.runs for table in OF_PAIRS | OF_ALL
+    } | {"seeds", "seed_agreement"}
+    assert results.names("figures", ".png") == {
+        f"{run}/{name}" for run in results.runs for name in {"loss", "perplexity"} | PAIRS_FIGURES
+    } | {"seeds"}
+    for run in results.runs:
+        states = results.table("states", run)
+        steps = [0, 1, 2, 4, 8, 16, 32, 64, 97, 128, 194, 256, 291, 388, 485, 488]
+        assert states["step"].unique().sort().to_list() == steps
+        assert states.height == 9 * len(steps)
+        assert set(states["state"]) <= {"right", "wrong", "undecided"}
+        assert "right" in set(states.filter(pl.col("step") == 488)["state"])  # one is learned
+        tests = results.table("bigram_tests", run)
+        assert {"early_separation", "end_separation"} <= set(tests["test"])
+        kl = results.table("perplexity", run)
+        assert kl.filter(pl.col("kl_bigram").is_null() | pl.col("kl_unigram").is_null()).is_empty()
+        nearest = kl.sort("kl_unigram")["tokens"][0], kl.sort("kl_bigram")["tokens"][0]
+        assert nearest[0] < nearest[1]  # first words, then pairs of words
+    seeds = results.table("seeds")
+    assert set(seeds["n_seeds"]) == {2}
+    assert set(seeds["family"]) == {"opt-125m-babylm"}
+
+
+def ablation(results):
+    assert results.names("tables", ".csv") == {
+        f"{run}/{table}" for run in results.runs for table in OF_BINOMIALS | OF_ALL
+    } | {"comparisons"}
+    read = {
+        run: pl.read_csv(results.folder / f"exposures/binomials/{run}.csv").filter(step=390)
+        for run in results.runs
+    }
+    seen = pl.col("alpha_seen") + pl.col("nonalpha_seen")
+    whole, ablated = (read[f"opt-125m-{corpus}"] for corpus in ("whole", "ablated"))
+    assert whole.select(seen.sum()).item() > 1_000
+    assert ablated.select(seen.sum()).item() == 0
+    assert ablated["w1_total"].sum() > whole["w1_total"].sum() / 2  # the words are read
+    groups = results.table("correlations", "opt-125m-ablated")["group"].unique().to_list()
+    assert "seen" not in groups and {"all", "unseen"} <= set(groups)
+
+
+STUDIES = {
+    "ablation_houghton_2026": (ablation, ["opt-125m-whole", "opt-125m-ablated"]),
+    "binomials_houghton_2026": (binomials, ["opt-125m-babylm", "opt-125m-c4"]),
+    "stuck_manna_2026": (stuck, ["opt-125m-babylm-1", "opt-125m-babylm-2"]),
+}
+
+EMPTY = {
+    "ablation_houghton_2026": {"opt-125m-ablated/deviations"}
+}  # from what it has read: nothing
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_study_at_small_scale(elsewhere, study):
+    facts, runs = STUDIES[study]
+    elsewhere.study.write_text((PROJECT / f"studies/{study}.yaml").read_text(encoding="utf-8"))
+    small = ("--config", "scale=small")
+    printed = elsewhere.make(*small)
+    assert not re.search(r"\b(error|Traceback)\b", printed, re.I), printed
+    assert [path.name for path in (elsewhere.folder / "results").iterdir()] == [f"{study}-small"]
+    results = Results(elsewhere.folder / "results" / f"{study}-small", runs)
+    facts(results)
+    for run in runs:
+        losses = results.table("losses", run)
+        assert losses["loss"][0] == pytest.approx(6.93, abs=0.15)  # ln 1,024: a uniform guess
+        assert losses["loss"][-20:].mean() < 4
+        perplexity = results.table("perplexity", run).sort("step")["perplexity"]
+        assert perplexity[-1] < perplexity[0] / 10
+    drawn = sorted((results.folder / "figures").rglob("*.png"))
+    assert all(path.stat().st_size > 10_000 for path in drawn)
+    assert results.names("figures", ".png") == results.names("figures", ".svg")
+    empty = {name for name in results.names("tables", ".csv") if results.table(name).is_empty()}
+    assert empty == EMPTY.get(study, set())
+    assert NOTHING_TO_DO in elsewhere.call("--dry-run", *small).stdout
