@@ -67,6 +67,5 @@ include: "rules/figures.smk"
 rule all:
     default_target: True
     input:
-        SCORE_FILES.values(),
         rules.tables.input,
         rules.figures.input,

@@ -1,14 +1,14 @@
 # Analysis: from score files, exposures and loss curves to one table per run and question.
 
 
-for run in each_of(runs_with(BINOMIALS)):
+for run in runs_with(BINOMIALS):
 
     rule:
         name:
-            own_name("preferences", run)
+            f"preferences_{run}"
         input:
-            own_scores(run, BINOMIALS),
-            stimuli=own(run, stimuli_for(BINOMIALS)),
+            scores_of_run(run, BINOMIALS),
+            stimuli=of(run, stimuli_for(BINOMIALS)),
         output:
             P.run_table(run, "preferences"),
         log:
@@ -22,18 +22,16 @@ for run in each_of(runs_with(BINOMIALS)):
             mem_mb=ANALYSIS.mem_mb,
             runtime=ANALYSIS.runtime,
         params:
+            name=run,
             script=f"{SCRIPTS}/preferences.py",
-            run=own(run, run_spec),
-            probes=own(run, probe_arguments(BINOMIALS, scoring_spec)),
+            run=of(run, run_spec),
+            probes=of(run, probe_arguments(BINOMIALS, scoring_spec)),
             folder=lambda wildcards: P.root,
         message:
-            own_text(run, "Preferences of {wildcards.run}, by item")
+            f"Preferences of {run}, by item"
         shell:
-            own_text(
-                run,
-                "python {params.script:q} --study-folder {params.folder} --name {wildcards.run}"
-                " --run {params.run:q} {params.probes} --output {output} 2>&1 | tee {log}",
-            )
+            "python {params.script:q} --study-folder {params.folder} --name {params.name}"
+            " --run {params.run:q} {params.probes} --output {output} 2>&1 | tee {log}"
 
 
 rule correlations:
@@ -165,14 +163,14 @@ rule learning:
         " --learning {output.learning} --thresholds {output.thresholds} 2>&1 | tee {log}"
 
 
-for run in each_of(runs_with(MINIMAL_PAIRS)):
+for run in runs_with(MINIMAL_PAIRS):
 
     rule:
         name:
-            own_name("minimal_pairs", run)
+            f"minimal_pairs_{run}"
         input:
-            own_scores(run, MINIMAL_PAIRS),
-            stimuli=own(run, stimuli_for(MINIMAL_PAIRS)),
+            scores_of_run(run, MINIMAL_PAIRS),
+            stimuli=of(run, stimuli_for(MINIMAL_PAIRS)),
         output:
             P.run_table(run, "minimal_pairs"),
         log:
@@ -186,18 +184,16 @@ for run in each_of(runs_with(MINIMAL_PAIRS)):
             mem_mb=ANALYSIS.mem_mb,
             runtime=ANALYSIS.runtime,
         params:
+            name=run,
             script=f"{SCRIPTS}/minimal_pairs.py",
-            run=own(run, run_spec),
-            probes=own(run, probe_arguments(MINIMAL_PAIRS)),
+            run=of(run, run_spec),
+            probes=of(run, probe_arguments(MINIMAL_PAIRS)),
             folder=lambda wildcards: P.root,
         message:
-            own_text(run, "Minimal pairs of {wildcards.run}")
+            f"Minimal pairs of {run}"
         shell:
-            own_text(
-                run,
-                "python {params.script:q} --study-folder {params.folder} --name {wildcards.run}"
-                " --run {params.run:q} {params.probes} --output {output} 2>&1 | tee {log}",
-            )
+            "python {params.script:q} --study-folder {params.folder} --name {params.name}"
+            " --run {params.run:q} {params.probes} --output {output} 2>&1 | tee {log}"
 
 
 rule stuck:
@@ -254,14 +250,14 @@ rule bigram_hypothesis:
         " 2>&1 | tee {log}"
 
 
-for run in each_of(runs_with(COMPLETIONS)):
+for run in runs_with(COMPLETIONS):
 
     rule:
         name:
-            own_name("completions", run)
+            f"completions_{run}"
         input:
-            own_scores(run, COMPLETIONS),
-            stimuli=own(run, stimuli_for(COMPLETIONS)),
+            scores_of_run(run, COMPLETIONS),
+            stimuli=of(run, stimuli_for(COMPLETIONS)),
         output:
             P.run_table(run, "completions"),
         log:
@@ -275,18 +271,16 @@ for run in each_of(runs_with(COMPLETIONS)):
             mem_mb=ANALYSIS.mem_mb,
             runtime=ANALYSIS.runtime,
         params:
+            name=run,
             script=f"{SCRIPTS}/completions.py",
-            run=own(run, run_spec),
-            probes=own(run, probe_arguments(COMPLETIONS)),
+            run=of(run, run_spec),
+            probes=of(run, probe_arguments(COMPLETIONS)),
             folder=lambda wildcards: P.root,
         message:
-            own_text(run, "Completions of {wildcards.run}")
+            f"Completions of {run}"
         shell:
-            own_text(
-                run,
-                "python {params.script:q} --study-folder {params.folder} --name {wildcards.run}"
-                " --run {params.run:q} {params.probes} --output {output} 2>&1 | tee {log}",
-            )
+            "python {params.script:q} --study-folder {params.folder} --name {params.name}"
+            " --run {params.run:q} {params.probes} --output {output} 2>&1 | tee {log}"
 
 
 rule losses:
@@ -311,13 +305,13 @@ rule losses:
         "python {params.script:q} --segments {input} --output {output} 2>&1 | tee {log}"
 
 
-for run in each_of(runs_with(PERPLEXITY)):
+for run in runs_with(PERPLEXITY):
 
     rule:
         name:
-            own_name("perplexity", run)
+            f"perplexity_{run}"
         input:
-            own_scores(run, PERPLEXITY),
+            scores_of_run(run, PERPLEXITY),
         output:
             P.run_table(run, "perplexity"),
         log:
@@ -327,18 +321,16 @@ for run in each_of(runs_with(PERPLEXITY)):
         conda:
             ENVIRONMENT
         params:
+            name=run,
             script=f"{SCRIPTS}/perplexity.py",
-            run=own(run, run_spec),
-            probes=own(run, lambda wildcards: list(probes_for(wildcards.run, PERPLEXITY))),
+            run=of(run, run_spec),
+            probes=of(run, lambda wildcards: list(probes_for(wildcards.run, PERPLEXITY))),
             folder=lambda wildcards: P.root,
         message:
-            own_text(run, "Perplexity of {wildcards.run}")
+            f"Perplexity of {run}"
         shell:
-            own_text(
-                run,
-                "python {params.script:q} --study-folder {params.folder} --name {wildcards.run}"
-                " --run {params.run:q} --probes {params.probes} --output {output} 2>&1 | tee {log}",
-            )
+            "python {params.script:q} --study-folder {params.folder} --name {params.name}"
+            " --run {params.run:q} --probes {params.probes} --output {output} 2>&1 | tee {log}"
 
 
 rule comparisons:
@@ -496,5 +488,6 @@ rule capacity:
 
 rule tables:
     input:
+        missing_scores,
         [P.run_table(run, table) for table, runs in RUN_TABLES.items() for run in runs],
         [P.table(table) for table in STUDY_TABLES],

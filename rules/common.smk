@@ -94,84 +94,33 @@ def segments_of(name):
     return segments(STEPS[name], size)
 
 
-# Snakemake finds the rule of a file among all outputs whose paths begin alike, up to a wildcard.
-# That takes minutes where there are more checkpoints than this, so there each run has rules of its
-# own, which name their files in full. In smaller studies runs share rules, and `{run}` stands for one.
-MOST_SHARED = 1_000
-ANY_RUN = "{run}"
-HAVE_OWN_RULES = sum(map(len, {tuple(steps) for steps in STEPS.values()})) > MOST_SHARED
-
-
-def each_of(names):
-    """What stands for the run in the rules of these runs."""
-    return list(names) if HAVE_OWN_RULES else [ANY_RUN]
-
-
-def own_name(rule, run):
-    return rule if run == ANY_RUN else f"{rule}_{run}"
-
-
-def own(run, function):
-    """An input or params function, for a rule that may be of one run and have no wildcard."""
-    return function if run == ANY_RUN else lambda wildcards: function(SimpleNamespace(run=run))
-
-
-def own_text(run, text):
-    """A message or a command, for a rule that may be of one run and have no wildcard."""
-    return text if run == ANY_RUN else text.replace("{wildcards.run}", run)
-
-
-def segment_rules(stage, names, probes=()):
-    """Name, run, all its runs and segment of each rule of a stage that works on segments.
-
-    Runs that are saved at the same steps, and scored on the same of the `probes`, share their
-    rules.
-    """
-    if HAVE_OWN_RULES:
-        for name in names:
-            for segment in segments_of(name):
-                yield f"{stage}_{name}_{segment.number}", name, [name], segment
-        return
-    alike = {}
+# What has to do with single checkpoints has rules of its own for each run, which name their files
+# in full and each other's files as `rules.NAME.output`. Snakemake looks for the rule of any other
+# file among all outputs that begin alike, up to a wildcard, and there are thousands.
+def segment_rules(stage, names):
+    """Name, run and segment of each rule of a stage that works on segments."""
     for name in names:
-        key = tuple(segments_of(name)), *(probe for probe in probes if probe in probes_of_run(name))
-        alike.setdefault(key, []).append(name)
-    for number, ((schedule, *_), runs) in enumerate(alike.items()):
-        label = stage if len(alike) == 1 else f"{stage}_{number}"
-        for segment in schedule:
-            yield f"{label}_{segment.number}", ANY_RUN, runs, segment
+        for segment in segments_of(name):
+            yield f"{stage}_{name}_{segment.number}", name, segment
 
 
 def made(stage, run, segment):
-    """What a rule of one run makes. An input that is taken from here needs no search for its rule,
-    if it has no name."""
+    """What such a rule makes. As an input it must have no name."""
     return getattr(rules, f"{stage}_{run}_{segment.number}").output
 
 
 def checkpoints_of(run, segment):
-    """The files of a segment's checkpoints."""
-    if run != ANY_RUN:
-        return made("train" if run in TRAINED else "fetch", run, segment).checkpoints
-    return [
-        P.checkpoint(run, step, file)
-        for step in segment.checkpoints
-        for file in ("model.safetensors", "config.json")
-    ]
+    """The files that a segment's checkpoints are read from. The config.json of one stands for those
+    of all in a run that is trained here, where they are alike."""
+    if run in FETCHED:
+        return made("fetch", run, segment).checkpoints
+    files = made("train", run, segment)
+    return [*files.weights, files.configs[0]]
 
 
-def all_scores():
-    """Every score file of the study, by its path."""
-    files = {
-        P.scores(probe, name, step): P.scores(probe, name, step)
-        for name in study.runs
-        for probe in probes_of_run(name)
-        for step in STEPS[name]
-    }
-    for name in each_of(TRAINED | FETCHED):
-        if name != ANY_RUN and probes_of_run(name):
-            for segment in segments_of(name):
-                files.update((str(file), file) for file in made("score", name, segment).scores)
-    return files
+def of(run, function):
+    """An input or params function of the wildcard `run`, for a rule that is of one run."""
+    return lambda wildcards: function(SimpleNamespace(run=run))
 
 
 def spec(section):
@@ -500,21 +449,25 @@ if any(TRAINED[name].corpus in INSERTED for name in TRAINED):
     STUDY_FIGURES["insertion_curves"] = ("Exposure", [P.table("insertions")])
 
 
-def scores_of(probes):
-    """Input function: the score files of a run on these probes, in the order of the steps."""
-    return lambda wildcards: [
-        P.scores(probe, wildcards.run, step)
-        for probe in probes_for(wildcards.run, probes)
-        for step in STEPS[wildcards.run]
+def scores_of_run(run, probes):
+    """The score files of a run on these probes, in the order of the steps."""
+    return [
+        SCORE_FILES[P.scores(probe, run, step)]
+        for probe in probes_for(run, probes)
+        for step in STEPS[run]
     ]
 
 
-def own_scores(run, probes):
-    """The score files of a run on these probes, for an input without a name."""
-    if run == ANY_RUN:
-        return scores_of(probes)
-    paths = scores_of(probes)(SimpleNamespace(run=run))
-    return [SCORE_FILES[path] for path in paths]
+def missing_scores(wildcards):
+    """Score files that are gone, of runs whose tables are there: below these Snakemake does not
+    look."""
+    return [
+        path
+        for run in study.runs
+        if Path(P.run_table(run, "")).parent.exists()
+        for path in scores_of_run(run, study.probes)
+        if not Path(path).exists()
+    ]
 
 
 def reported_scores_of(probes):

@@ -3,7 +3,7 @@
 
 # `temp`: weights are on the disk until they are scored. The manifest stays, so that scores that
 # are there are up to date without them.
-for rule_name, run, runs, segment in segment_rules("fetch", FETCHED):
+for rule_name, run, segment in segment_rules("fetch", FETCHED):
 
     rule:
         name:
@@ -19,28 +19,24 @@ for rule_name, run, runs, segment in segment_rules("fetch", FETCHED):
             P.log(f"fetch/{run}/{segment.number:04d}"),
         benchmark:
             P.benchmark(f"fetch/{run}/{segment.number:04d}")
-        wildcard_constraints:
-            run=any_of(runs),
         conda:
             ENVIRONMENT
         resources:
             mem_mb=SCORE.mem_mb,
             runtime=SCORE.runtime,
         params:
+            run=run,
             script=f"{SCRIPTS}/fetch.py",
-            model=own(run, lambda wildcards: FETCHED[wildcards.run].model),
+            model=FETCHED[run].model,
             segment=segment.number,
-            revisions=own(run, revisions_of(segment.checkpoints)),
+            revisions=of(run, revisions_of(segment.checkpoints)),
             folder=lambda wildcards: P.root,
         message:
-            own_text(run, f"Fetch {{wildcards.run}} to step {segment.end}")
+            f"Fetch {run} to step {segment.end}"
         shell:
-            own_text(
-                run,
-                "python {params.script:q} --name {wildcards.run} --model={params.model:q}"
-                " --segment {params.segment} --revisions {params.revisions:q}"
-                " --study-folder {params.folder} 2>&1 | tee {log}",
-            )
+            "python {params.script:q} --name {params.run} --model={params.model:q}"
+            " --segment {params.segment} --revisions {params.revisions:q}"
+            " --study-folder {params.folder} 2>&1 | tee {log}"
 
 
 rule publish_run:

@@ -41,7 +41,7 @@ for number, (name, run) in enumerate(RELEASED.items()):
 
 rule completeness:
     input:
-        scores=scores_of(BINOMIALS),
+        scores=lambda wildcards: scores_of_run(wildcards.run, BINOMIALS),
         files=released_files,
     output:
         P.run_table("{run}", "completeness"),

@@ -2,8 +2,8 @@
 # the files that are whole and up to date, and makes the others.
 
 
-for rule_name, run, runs, segment in segment_rules("score", TRAINED | FETCHED, study.probes):
-    if not probes_of_run(runs[0]):
+for rule_name, run, segment in segment_rules("score", TRAINED | FETCHED):
+    if not probes_of_run(run):
         continue
 
     rule:
@@ -12,13 +12,13 @@ for rule_name, run, runs, segment in segment_rules("score", TRAINED | FETCHED, s
         input:
             checkpoints_of(run, segment),
             manifest=P.segment(run, segment.number, "manifest.json"),
-            indexes=own(run, indexes_of),
-            tokenizer=own(run, tokenizer_of),
-            tokens=own(run, held_out_tokens),
+            indexes=of(run, indexes_of),
+            tokenizer=of(run, tokenizer_of),
+            tokens=of(run, held_out_tokens),
         output:
             scores=[
                 update(P.scores(probe, run, step))
-                for probe in probes_of_run(runs[0])
+                for probe in probes_of_run(run)
                 for step in segment.checkpoints
             ],
             records=update(P.segment(run, segment.number, "scores.json")),
@@ -26,8 +26,6 @@ for rule_name, run, runs, segment in segment_rules("score", TRAINED | FETCHED, s
             P.log(f"score/{run}/{segment.number:04d}"),
         benchmark:
             P.benchmark(f"score/{run}/{segment.number:04d}")
-        wildcard_constraints:
-            run=any_of(runs),
         conda:
             ENVIRONMENT
         threads: SCORE.threads
@@ -37,24 +35,30 @@ for rule_name, run, runs, segment in segment_rules("score", TRAINED | FETCHED, s
             runtime=SCORE.runtime,
             batch_tokens=SCORE.batch_tokens,
         params:
+            run=run,
             script=f"{SCRIPTS}/score_segment.py",
-            indexed=own(run, indexed_arguments),
-            perplexity=own(run, perplexity_arguments),
-            block_size=own(run, lambda wildcards: study.runs[wildcards.run].block_size),
+            indexed=of(run, indexed_arguments),
+            perplexity=of(run, perplexity_arguments),
+            block_size=study.runs[run].block_size,
             folder=lambda wildcards: P.root,
         message:
-            own_text(run, f"Score {{wildcards.run}} to step {segment.end}")
+            f"Score {run} to step {segment.end}"
         shell:
-            own_text(
-                run,
-                "python {params.script:q} --name {wildcards.run} --manifest {input.manifest}"
-                " --tokenizer {input.tokenizer} --study-folder {params.folder}"
-                " --records {output.records} {params.indexed} {params.perplexity} --block-size {params.block_size}"
-                " --threads {threads} --gpu {resources.gpu} --batch-tokens {resources.batch_tokens} 2>&1 | tee {log}",
-            )
+            "python {params.script:q} --name {params.run} --manifest {input.manifest}"
+            " --tokenizer {input.tokenizer} --study-folder {params.folder}"
+            " --records {output.records} {params.indexed} {params.perplexity} --block-size {params.block_size}"
+            " --threads {threads} --gpu {resources.gpu} --batch-tokens {resources.batch_tokens} 2>&1 | tee {log}"
 
 
-SCORE_FILES = all_scores()
+# Score files by their paths: those that are made, and those of published scores.
+SCORE_FILES = {
+    path: path
+    for name in RELEASED
+    for path in (P.scores(RELEASED[name].probe, name, step) for step in STEPS[name])
+}
+for rule_name, run, segment in segment_rules("score", TRAINED | FETCHED):
+    if probes_of_run(run):
+        SCORE_FILES.update((str(file), file) for file in made("score", run, segment).scores)
 
 
 rule scores:

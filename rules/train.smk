@@ -29,17 +29,17 @@ rule architecture:
         " --block-size {params.block_size} --output {output} 2>&1 | tee {log}"
 
 
-for rule_name, run, runs, segment in segment_rules("train", TRAINED):
+for rule_name, run, segment in segment_rules("train", TRAINED):
 
     rule:
         name:
             rule_name
         input:
-            tokens=own(run, tokens_of("train.bin")),
-            meta=own(run, tokens_of("meta.json")),
-            documents=own(run, tokens_of("train.documents.npy")),
-            tokenizer=own(run, tokenizer_of),
-            architecture=own(run, architecture_of),
+            tokens=of(run, tokens_of("train.bin")),
+            meta=of(run, tokens_of("meta.json")),
+            documents=of(run, tokens_of("train.documents.npy")),
+            tokenizer=of(run, tokenizer_of),
+            architecture=of(run, architecture_of),
             state=ancient(P.state(run, segment.number - 1)) if segment.start else [],
         output:
             losses=P.segment(run, segment.number, "losses.csv"),
@@ -49,17 +49,12 @@ for rule_name, run, runs, segment in segment_rules("train", TRAINED):
                 if segment.is_last
                 else temp(P.state(run, segment.number))
             ),
-            checkpoints=[
-                P.checkpoint(run, step, file)
-                for step in segment.checkpoints
-                for file in ("model.safetensors", "config.json")
-            ],
+            weights=[P.checkpoint(run, step, "model.safetensors") for step in segment.checkpoints],
+            configs=[P.checkpoint(run, step, "config.json") for step in segment.checkpoints],
         log:
             P.log(f"train/{run}/{segment.number:04d}"),
         benchmark:
             P.benchmark(f"train/{run}/{segment.number:04d}")
-        wildcard_constraints:
-            run=any_of(runs),
         conda:
             ENVIRONMENT
         threads: TRAIN.threads
@@ -70,23 +65,21 @@ for rule_name, run, runs, segment in segment_rules("train", TRAINED):
             batch_tokens=TRAIN.batch_tokens or 0,
             compile={None: "auto", True: "yes", False: "no"}[TRAIN.compile],
         params:
+            run=run,
             script=f"{SCRIPTS}/train.py",
-            spec=own(run, train_spec),
+            spec=of(run, train_spec),
             segment=segment.number,
             state=(f"--state {P.state(run, segment.number - 1)}" if segment.start else ""),
             folder=lambda wildcards: P.root,
         message:
-            own_text(run, f"Train {{wildcards.run}} to step {segment.end}")
+            f"Train {run} to step {segment.end}"
         shell:
-            own_text(
-                run,
-                "python {params.script:q} --name {wildcards.run} --spec {params.spec:q}"
-                " --segment {params.segment} --tokens {input.tokens} --meta {input.meta}"
-                " --documents {input.documents}"
-                " --tokenizer {input.tokenizer} {params.state} --study-folder {params.folder}"
-                " --threads {threads} --gpu {resources.gpu} --batch-tokens {resources.batch_tokens}"
-                " --compile {resources.compile} 2>&1 | tee {log}",
-            )
+            "python {params.script:q} --name {params.run} --spec {params.spec:q}"
+            " --segment {params.segment} --tokens {input.tokens} --meta {input.meta}"
+            " --documents {input.documents}"
+            " --tokenizer {input.tokenizer} {params.state} --study-folder {params.folder}"
+            " --threads {threads} --gpu {resources.gpu} --batch-tokens {resources.batch_tokens}"
+            " --compile {resources.compile} 2>&1 | tee {log}"
 
 
 rule runs:

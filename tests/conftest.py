@@ -66,9 +66,18 @@ TINY = {
 }
 
 
+# Rules of one run, as `train_RUN_0` and `preferences_RUN`.
+OF_ONE_RUN = re.compile(
+    r"^(train|score|fetch|preferences|minimal_pairs|completions|perplexity)_.+?(_\d+)?$"
+)
+
+
 @dataclass(frozen=True)
 class DryRun:
-    """What a dry run says: jobs by rule, and for each job its message and its reason."""
+    """What a dry run says: jobs by stage, and for each job its message and its reason.
+
+    Jobs of rules that are of one run count together: `train_RUN_0` as `train_0`.
+    """
 
     output: str
     counts: dict[str, int]
@@ -138,7 +147,9 @@ class Workflow:
         table = re.search(r"^Job stats:\n.*?\n-.*?\n(.*?)^total +(\d+)", done.stdout, re.M | re.S)
         counts = {}
         if table:
-            counts = {rule: int(n) for rule, n in map(str.split, table[1].strip().splitlines())}
+            for rule, count in map(str.split, table[1].strip().splitlines()):
+                stage = OF_ONE_RUN.sub(r"\1\2", rule)
+                counts[stage] = counts.get(stage, 0) + int(count)
             assert sum(counts.values()) == int(table[2])
         else:
             assert NOTHING_TO_DO in done.stdout, done.stdout
