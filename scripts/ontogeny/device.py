@@ -17,7 +17,7 @@ _held: list[int] = []  # locked files; the system frees them when this process e
 
 
 def choose_device(gpus: int, number: int | None = None) -> torch.device:
-    """The first of the `gpus` that this job may use, or the CPU when `gpus` is 0.
+    """The first of the `gpus` that this job leases, or the CPU when `gpus` is 0.
 
     A process that was told its `number` among those of a job takes that GPU; the job has leased it.
     fp32 is fp32 on both: no TF32. Raises ValueError when more GPUs are asked for than there are.
@@ -30,28 +30,28 @@ def choose_device(gpus: int, number: int | None = None) -> torch.device:
             "CPU"
         )
     if number is None:
-        lease_gpus(gpus)
+        visible = visible_gpus()
+        number = visible.index(lease_gpus(gpus, visible)[0])
     torch.set_float32_matmul_precision("highest")
-    return torch.device("cuda", number or 0)
+    device = torch.device("cuda", number)
+    torch.cuda.set_device(device)  # also for what names no device
+    return device
 
 
-def lease_gpus(count: int, visible: Sequence[str] | None = None, folder: Path = LOCKS) -> list[str]:
-    """Take `count` GPUs for as long as this process lives, and let it see no others.
+def lease_gpus(count: int, visible: Sequence[str], folder: Path | None = None) -> list[str]:
+    """Take `count` of the `visible` GPUs for as long as this process lives; returns their names.
 
     Snakemake runs several GPU jobs on one machine and tells none of them which GPU to use, so each
-    locks a file per device and waits until enough are free. Under Slurm the devices are this
-    job's own already. `visible` are the devices to choose from, by default those of
-    CUDA_VISIBLE_DEVICES or all. Raises ValueError where there are fewer than `count`.
+    locks a file per device and waits until enough are free. Each Slurm job has locks of its own:
+    what two of them call 0 may be two devices. Raises ValueError where fewer than `count` are
+    visible.
     """
-    if visible is None:
-        visible = _visible_gpus()
     if len(visible) < count:
         raise ValueError(
             f"resources ask for gpu: {count}, but {len(visible)} are visible; lower gpu, or look "
             "at CUDA_VISIBLE_DEVICES"
         )
-    if "SLURM_JOB_ID" in os.environ:
-        return list(visible)
+    folder = (folder or LOCKS) / os.environ.get("SLURM_JOB_ID", "")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     told = False
     while True:
@@ -65,7 +65,6 @@ def lease_gpus(count: int, visible: Sequence[str] | None = None, folder: Path = 
             told = True
         time.sleep(random.uniform(0.2, 1.0))
     _held.extend(leased.values())
-    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(leased)
     return list(leased)
 
 
@@ -84,7 +83,9 @@ def _lock_free(count: int, visible: Sequence[str], folder: Path) -> dict[str, in
     return locks
 
 
-def _visible_gpus() -> list[str]:
+def visible_gpus() -> list[str]:
+    """The devices that this process may choose from, in CUDA's order: those of
+    CUDA_VISIBLE_DEVICES, or all."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
         return [name.strip() for name in named.split(",") if name.strip()]

@@ -4,7 +4,9 @@ import multiprocessing
 import os
 
 import pytest
+import torch
 
+from ontogeny import device
 from ontogeny.device import choose_device, lease_gpus
 
 CONTEXT = multiprocessing.get_context("fork")
@@ -14,7 +16,6 @@ GPUS = ["0", "GPU-8f1c/2", "2"]
 def job(count, folder, leased, end):
     os.environ.pop("SLURM_JOB_ID", None)
     leased.put(lease_gpus(count, GPUS, folder))
-    assert os.environ["CUDA_VISIBLE_DEVICES"]
     end.wait(60)
 
 
@@ -69,18 +70,42 @@ def test_a_job_takes_all_of_its_gpus_or_none(start):
             waiting.remove(each)
 
 
-def test_slurm_has_given_a_job_its_own_devices(start, tmp_path, monkeypatch):
-    monkeypatch.setenv("SLURM_JOB_ID", "12")
-    for _ in range(2):
-        assert lease_gpus(1, ["0"], tmp_path) == ["0"]
-    assert list(tmp_path.iterdir()) == []
+def test_jobs_of_slurm_do_not_wait_for_each_other(tmp_path, monkeypatch):
+    """Slurm may call the device of each of its jobs 0; within one of its jobs they are leased."""
+    monkeypatch.setattr(device, "_held", held := [])
+    try:
+        for number in ("12", "13"):
+            monkeypatch.setenv("SLURM_JOB_ID", number)
+            assert lease_gpus(1, ["0", "1"], tmp_path) == ["0"]
+        assert lease_gpus(1, ["0", "1"], tmp_path) == ["1"]
+    finally:
+        for lock in held:
+            os.close(lock)
+
+
+def test_a_job_works_on_the_gpu_that_it_has_leased(tmp_path, monkeypatch):
+    """Looking for GPUs starts CUDA, and what is set in CUDA_VISIBLE_DEVICES after that is not seen,
+    so a device is the place of its name among those that were visible."""
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", ",".join(GPUS))
+    monkeypatch.setattr(device, "LOCKS", tmp_path)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    current = []
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    monkeypatch.setattr(device, "_held", held := [])
+    try:
+        chosen = [choose_device(1) for _ in GPUS]
+    finally:
+        for lock in held:
+            os.close(lock)
+    assert chosen == current == [torch.device("cuda", number) for number in range(3)]
+    assert choose_device(2, number=1) == torch.device("cuda", 1)  # one of the processes of a job
 
 
 def test_more_gpus_than_there_are_is_an_error(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"ask for gpu: 4, but 3 are visible"):
         lease_gpus(4, GPUS, tmp_path)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with pytest.raises(ValueError, match=r"ask for gpu: 1, but 0 are visible"):
-        lease_gpus(1, folder=tmp_path)
+        lease_gpus(1, [], tmp_path)
     with pytest.raises(ValueError, match=r"gpu: 1, but no CUDA device is visible; set gpu: 0"):
         choose_device(1)

@@ -16,7 +16,7 @@ import torch
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from ontogeny.device import choose_device, lease_gpus
+from ontogeny.device import choose_device, lease_gpus, visible_gpus
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ def launch(count: int, gpus: int, batch_size: int) -> None:
             f"a batch of {batch_size} sequences can't be shared by {count} processes; ask for "
             "fewer GPUs or raise batch_size"
         )
-    if gpus:
-        lease_gpus(gpus)
+    if gpus:  # before any process starts CUDA, which reads this once
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(lease_gpus(gpus, visible_gpus()))
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # workers say more
     config = LaunchConfig(
         min_nodes=1,
@@ -96,8 +96,6 @@ def join(gpus: int) -> tuple[Processes, torch.device]:
         return Processes(), choose_device(gpus)
     _end_with_parent()
     device = choose_device(gpus, int(os.environ["LOCAL_RANK"]))
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
     distributed.init_process_group(
         "nccl" if device.type == "cuda" else "gloo",
         device_id=device if device.type == "cuda" else None,
