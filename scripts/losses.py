@@ -15,8 +15,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="the table (CSV)")
     args = parser.parse_args()
     with replacing(args.output) as temporary:
-        table = pl.read_csv(args.segments, schema_overrides={"mfu": pl.Float64})  # may be empty
-        table.sort("step").write_csv(temporary)
+        pl.read_csv(args.segments).sort("step").write_csv(temporary)
 
 
 if __name__ == "__main__":

@@ -128,21 +128,18 @@ def sequences_at_once(
     return processes.smallest(found, device)
 
 
-def write_curve(
-    path: Path, name: str, rows: Iterator[Step], run: Run, segment: Segment, peak: float | None
-) -> None:
-    """Write the loss curve of a segment as training yields it; `peak` as for `share_of`."""
+def write_curve(path: Path, name: str, rows: Iterator[Step], run: Run, segment: Segment) -> None:
+    """Write the loss curve of a segment as training yields it."""
     tokens = (segment.end - segment.start) * run.tokens_per_step
     with (
         replacing(path) as temporary,
         open(temporary, "w", newline="") as file,
         Progress(name, tokens, "tokens") as progress,
     ):
-        writer = csv.DictWriter(file, ["run", *Step.__annotations__, "mfu"], lineterminator="\n")
+        writer = csv.DictWriter(file, ["run", *Step.__annotations__], lineterminator="\n")
         writer.writeheader()
         for row in rows:
-            mfu = share_of(row.tokens_per_second, peak)
-            writer.writerow({"run": name, **vars(row), "mfu": mfu})
+            writer.writerow({"run": name, **vars(row)})
             progress.advance(run.tokens_per_step, f"loss {row.loss:.3f}")
 
 
@@ -218,7 +215,7 @@ def train(args: argparse.Namespace, spec: dict[str, Any], run: Run, segment: Seg
         peak = peak_flops(device)
         peak_speed = peak and peak * processes.count / flops_per_token(model, run.block_size)
         curve = Path(paths.segment(args.name, segment.number, "losses.csv"))
-        write_curve(curve, args.name, rows, run, segment, peak_speed)
+        write_curve(curve, args.name, rows, run, segment)
         seconds = time.perf_counter() - start
         speed = (segment.end - segment.start) * run.tokens_per_step / seconds
         save_state(

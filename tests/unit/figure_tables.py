@@ -82,7 +82,6 @@ def synthetic_losses(steps=200, tokens_per_step=16_384, run="opt-s-diverse", see
             "loss": loss,
             "lr": lr,
             "grad_norm": 1.0,
-            "tokens_per_second": 1e4,
         }
     )
 

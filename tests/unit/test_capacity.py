@@ -359,7 +359,7 @@ def study(tmp_path):
         folder = tmp_path / "tables" / name
         folder.mkdir(parents=True)
         run.completions.write_csv(folder / "completions.csv")
-        run.losses.with_columns(run=pl.lit(name), mfu=None).write_csv(folder / "losses.csv")
+        run.losses.with_columns(run=pl.lit(name)).write_csv(folder / "losses.csv")
         keys = ("architecture", "corpus", "weight_decay", "seed")
         settings[name] = {key: run.labels[key] for key in keys} | {"tokenizer": "chars"}
     sizes = {"parameters": 9, "trained": 8, "trained_without_positions": 7}

@@ -7,7 +7,6 @@ drawn from the run's seed, the step and the process, so no random state passes b
 """
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +42,6 @@ class Step:
     loss: float
     lr: float
     grad_norm: float
-    tokens_per_second: float
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,6 @@ def train_segment(
     # sequences that are as many tokens as the corpus has
     epoch = len(tokens) / run.block_size if run.sampling == "windows" else sequences.count
     read = batches(tokens, sequences, run, segment, processes, device, merge)
-    since = time.perf_counter()
     for step, batch in zip(steps, read, strict=True):
         lr = learning_rate(step, run)
         for group in optimizer.param_groups:
@@ -120,13 +117,12 @@ def train_segment(
         waiting.append(_Waiting(step + 1, lr, loss, grad_norm))
         is_checkpoint = step + 1 in segment.checkpoints
         if is_checkpoint or len(waiting) == FLUSH_EVERY_STEPS:
-            rows = _read(waiting, run, epoch, processes, since)
+            rows = _read(waiting, run, epoch, processes)
             waiting.clear()
             _require_sound(rows, max_loss, segment)
             yield from rows
             if is_checkpoint:
                 save(step + 1)
-            since = time.perf_counter()
 
 
 def _seed(seed: int, step: int, rank: int, device: torch.device) -> None:
@@ -163,13 +159,10 @@ def _read(
     run: "Run",
     epoch: float,
     processes: Processes,
-    since: float,
 ) -> list[Step]:
     losses = processes.total(torch.stack([step.loss for step in waiting])) / processes.count
     grad_norms = torch.stack([step.grad_norm for step in waiting])
     numbers = torch.stack([losses, grad_norms]).tolist()  # waits for the device
-    seconds = time.perf_counter() - since
-    speed = len(waiting) * run.tokens_per_step / seconds
     return [
         Step(
             step=step.step,
@@ -178,7 +171,6 @@ def _read(
             loss=loss,
             lr=step.lr,
             grad_norm=grad_norm,
-            tokens_per_second=round(speed, 1),
         )
         for step, loss, grad_norm in zip(waiting, *numbers, strict=True)
     ]
