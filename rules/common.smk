@@ -74,19 +74,6 @@ RELEASED = runs_from("scores")  # no weights: only their scores are known
 STEPS = {name: checkpoint_steps(run) for name, run in study.runs.items()}
 
 
-def probes_of_run(name):
-    """Names of the probes that a run is scored on: those that are not for other corpora, or the
-    one whose scores were published."""
-    run = study.runs[name]
-    if name in RELEASED:
-        return [run.probe]
-    return [
-        probe
-        for probe, settings in study.probes.items()
-        if not settings.only_corpora or getattr(run, "corpus", None) in settings.only_corpora
-    ]
-
-
 def segments_of(name):
     """The segments of a run that has weights."""
     run = study.runs[name]
@@ -349,7 +336,7 @@ def positions_argument(wildcards):
 
 def probes_for(run, probes):
     """Those of the probes that a run is scored on."""
-    return {name: probe for name, probe in probes.items() if name in probes_of_run(run)}
+    return {name: probe for name, probe in probes.items() if name in study.scored_on(run)}
 
 
 def runs_with(probes):

@@ -3,7 +3,7 @@
 
 
 for rule_name, run, segment in segment_rules("score", TRAINED | FETCHED):
-    if not probes_of_run(run):
+    if not study.scored_on(run):
         continue
 
     rule:
@@ -18,7 +18,7 @@ for rule_name, run, segment in segment_rules("score", TRAINED | FETCHED):
         output:
             scores=[
                 update(P.scores(probe, run, step))
-                for probe in probes_of_run(run)
+                for probe in study.scored_on(run)
                 for step in segment.checkpoints
             ],
             records=update(P.segment(run, segment.number, "scores.json")),
@@ -57,7 +57,7 @@ SCORE_FILES = {
     for path in (P.scores(RELEASED[name].probe, name, step) for step in STEPS[name])
 }
 for rule_name, run, segment in segment_rules("score", TRAINED | FETCHED):
-    if probes_of_run(run):
+    if study.scored_on(run):
         SCORE_FILES.update((str(file), file) for file in made("score", run, segment).scores)
 
 

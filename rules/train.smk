@@ -29,6 +29,9 @@ rule architecture:
         " --block-size {params.block_size} --output {output} 2>&1 | tee {log}"
 
 
+# With `temp`, weights are removed when they are scored.
+weights = str if study.keep_checkpoints == "all" else temp
+
 for rule_name, run, segment in segment_rules("train", TRAINED):
 
     rule:
@@ -49,7 +52,10 @@ for rule_name, run, segment in segment_rules("train", TRAINED):
                 if segment.is_last
                 else temp(P.state(run, segment.number))
             ),
-            weights=[P.checkpoint(run, step, "model.safetensors") for step in segment.checkpoints],
+            weights=[
+                weights(P.checkpoint(run, step, "model.safetensors"))
+                for step in segment.checkpoints
+            ],
             configs=[P.checkpoint(run, step, "config.json") for step in segment.checkpoints],
         log:
             P.log(f"train/{run}/{segment.number:04d}"),

@@ -110,9 +110,12 @@ def print_table(columns: tuple[str, ...], rows: list[list[str]], left: int) -> N
 
 def notes(study: Study, costs: list[RunCost], sizes: dict[str, ProbeSize]) -> list[str]:
     """What the numbers mean, and what they leave out."""
+    kept = "all kept; those that are scored may be deleted"
+    if study.keep_checkpoints == "none":
+        kept = "removed when they are scored; in GB: those of a segment"
     lines = [
         "FLOPs: 6 N + 12 L H T for each token (Chowdhery et al., 2022). GPU hours: for training.",
-        "GB: 10^9 bytes. Checkpoints are fp32 and all kept; those that are scored may be deleted.",
+        f"GB: 10^9 bytes. Checkpoints are fp32 and {kept}.",
         "Score files: estimated from the lengths of names, texts and numbers.",
         "Tokens of strings are known when their index is made.",
         "Not counted: text, token files, tables, figures.",

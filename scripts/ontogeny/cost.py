@@ -18,7 +18,7 @@ from ontogeny.scoring.stimuli.completions import read_questions
 from ontogeny.scoring.stimuli.minimal_pairs import read_minimal_pairs, sampled
 from ontogeny.study.models import Architecture, Study
 from ontogeny.study.probes import BinomialsProbe, MinimalPairsProbe, PerplexityProbe, Probe
-from ontogeny.study.runs import Run, ScoresRun
+from ontogeny.study.runs import Run
 from ontogeny.study.schedule import checkpoint_name
 from ontogeny.training.model import count_parameters, named_weights, new_model
 from ontogeny.training.speed import flops_per_token
@@ -76,7 +76,7 @@ def run_costs(study: Study, vocabularies: Mapping[str, int]) -> list[RunCost]:
     costs = []
     for name, run in study.runs.items():
         steps = checkpoint_steps(run)
-        scored = [run.probe] if isinstance(run, ScoresRun) else list(probes)
+        scored = study.scored_on(name)
         sizes = [_score_bytes(name, run, steps, probes[probe]) for probe in scored]
         known = [size for size in sizes if size is not None]
         scores = (len(scored) * len(steps), sum(known) if known else None)
@@ -87,7 +87,10 @@ def run_costs(study: Study, vocabularies: Mapping[str, int]) -> list[RunCost]:
                 run.block_size,
             )
             tokens = run.last_step * run.tokens_per_step
-            disk = (size.checkpoint_bytes * len(steps), size.state_bytes)
+            kept = len(steps)
+            if study.keep_checkpoints == "none":  # those of a segment are there at a time
+                kept = max(len(segment.checkpoints) for segment in run.segments())
+            disk = (size.checkpoint_bytes * kept, size.state_bytes)
             training = (size.parameters, run.last_step, tokens, size.flops * tokens)
         else:
             training, disk = (None, None, None, None), (None, None)

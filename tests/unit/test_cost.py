@@ -176,6 +176,25 @@ def test_a_run_by_hand():
     assert 3 * 100 < cost.score_bytes < 3 * 300  # of the probe that can be known
 
 
+def test_what_a_run_is_not_scored_on_costs_nothing():
+    pairs = {**OWN["probes"]["pairs"], "only_corpora": ["other"]}
+    corpora = {**OWN["corpora"], "other": OWN["corpora"]["text"]}
+    study = {**OWN, "corpora": corpora, "probes": {**OWN["probes"], "pairs": pairs}}
+    (cost,) = run_costs(load_study(study), {})
+    assert cost.score_files == 1 * 3
+
+
+def test_checkpoints_that_are_not_kept_take_a_segment_of_disk():
+    run = {**OWN["runs"]["one"], "checkpoints": {"every_steps": 1, "per_segment": 4}}
+    (kept,) = run_costs(load_study({**OWN, "runs": {"one": run}}), {})
+    study = {**OWN, "runs": {"one": run}, "keep_checkpoints": "none"}
+    (removed,) = run_costs(load_study(study), {})
+    each = 4 * kept.parameters
+    assert kept.checkpoint_bytes == 11 * each
+    assert removed.checkpoint_bytes == 5 * each  # of the first segment, step 0 included
+    assert removed.checkpoints == 11
+
+
 def test_runs_that_are_not_trained_here(tmp_path):
     (tmp_path / "list.csv").write_text(
         "revision,step,tokens,commit,sha256\n"

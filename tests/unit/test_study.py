@@ -292,6 +292,10 @@ MISTAKES = {
         [("runs", {"one-": STUDY["runs"]["one"]}), ("publish", {"repo": "owner/{study}.{run}"})],
         "publish.repo: 'owner/small.one-' is no name of a repository on the Hub: owner/name, up",
     ),
+    "nothing to publish": (
+        [("keep_checkpoints", "none"), ("publish", {"repo": "owner/{study}.{run}"})],
+        "publish: there are no checkpoints to publish with keep_checkpoints: none",
+    ),
     "runs as a list": ([("runs", ["one"])], "runs: found ['one'], should be a mapping"),
 }
 

@@ -147,3 +147,20 @@ def test_a_changed_probe_trains_nothing(project, tiny):
     stages = {"index": 1, "score_0": 2, "score_1": 2}
     of_both_runs = dict.fromkeys([*GATHERING, *DRAWING], 2)
     assert dry.counts == {**stages, **of_both_runs, "plot_overview": 1, "comparisons": 1, "all": 1}
+
+
+def test_checkpoints_that_are_not_kept_go_when_they_are_scored(project, finished, tiny):
+    tiny["keep_checkpoints"] = "none"
+    project.write(tiny)
+    assert project.dry_run().counts == {}
+    tiny["runs"]["slow"]["seed"] = 3
+    project.write(tiny)
+    project.make("scores", "tables")
+    checkpoints = project.results / "runs" / "slow" / "checkpoints"
+    assert list(checkpoints.glob("*/model.safetensors")) == []
+    assert len(list((project.results / "runs/fast/checkpoints").glob("*/model.safetensors"))) == 6
+    assert len(list((project.results / "scores/grammar/slow").iterdir())) == 6
+    assert project.dry_run("scores", "tables").counts == {}
+    tiny["keep_checkpoints"] = "all"
+    project.write(tiny)
+    assert project.dry_run("scores", "tables").counts == {}

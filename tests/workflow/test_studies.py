@@ -1,5 +1,6 @@
 """Published studies at the scale that shows that all of them runs, from nothing to figures."""
 
+import math
 import re
 
 import polars as pl
@@ -36,7 +37,18 @@ class Results:
         }
 
 
+def learns_words(results):
+    """Every run of a study with a vocabulary of 1,024 begins with a uniform guess."""
+    for run in results.runs:
+        losses = results.table("losses", run)["loss"]
+        assert losses[0] == pytest.approx(math.log(1_024), abs=0.15)
+        assert losses[-20:].mean() < 4
+        perplexity = results.table("perplexity", run).sort("step")["perplexity"]
+        assert perplexity[-1] < perplexity[0] / 10
+
+
 def binomials(results):
+    learns_words(results)
     assert results.names("tables", ".csv") == {
         f"{run}/{table}" for run in results.runs for table in OF_BINOMIALS | OF_PAIRS | OF_ALL
     } | {"comparisons"}
@@ -65,6 +77,7 @@ def binomials(results):
 
 
 def stuck(results):
+    learns_words(results)
     assert results.names("tables", ".csv") == {
         f"{run}/{table}" for run in results.runs for table in OF_PAIRS | OF_ALL
     } | {"seeds", "seed_agreement"}
@@ -90,6 +103,7 @@ def stuck(results):
 
 
 def ablation(results):
+    learns_words(results)
     assert results.names("tables", ".csv") == {
         f"{run}/{table}" for run in results.runs for table in OF_BINOMIALS | OF_ALL
     } | {"comparisons"}
@@ -106,10 +120,57 @@ def ablation(results):
     assert "seen" not in groups and {"all", "unseen"} <= set(groups)
 
 
+def too_big_to_think(results):
+    assert results.names("tables", ".csv") == {
+        f"{run}/{table}" for run in results.runs for table in ("losses", "completions")
+    } | {"capacity", "capacity_summary", "curves_arithmetic", "curves_capitals"}
+    assert results.names("figures", ".png") == {
+        f"{run}/{name}" for run in results.runs for name in ("loss", "completions")
+    } | {"capacity", "capacity_arithmetic", "capacity_capitals"}
+    # embeddings of 17 characters (capitals: 51) and four special tokens, one layer, three norms
+    parameters = dict(results.table("capacity").select("run", "parameters").iter_rows())
+    for run in results.runs:
+        width, entries = int(run[1:3]), 55 if "capitals" in run else 21
+        assert parameters[run] == entries * width + 6 * width**2 + 3 * width
+        losses = results.table("losses", run)["loss"]
+        assert losses[0] == pytest.approx(math.log(entries), abs=0.15)
+        assert losses[-20:].mean() < losses[0] / 2
+    last = {
+        run: results.table("completions", run).filter(pl.col("step") == pl.col("step").max())
+        for run in results.runs
+    }
+    for run, table in last.items():
+        items = dict(table.select("class", "n").iter_rows())
+        withheld = {"addition withheld": 2, "subtraction withheld": 2}
+        sums = {"all": 200, "addition": 98, "subtraction": 98, **withheld}
+        assert items == ({"all": 50} if "capitals" in run else sums)
+    summary = results.table("capacity_summary").filter(statistic="end_accuracy", **{"class": "all"})
+    seeds = dict(summary.select("family", "n_seeds").iter_rows())
+    assert seeds == {
+        "n14-arithmetic": 2,
+        "n14-arithmetic-wd": 1,
+        "n28-arithmetic": 2,
+        "n28-capitals": 1,
+    }
+    (mean,) = summary.filter(family="n28-arithmetic")["mean"]
+    (ends,) = zip(
+        *(last[f"n28-arithmetic-{n}"].filter(**{"class": "all"})["accuracy"] for n in (1, 2)),
+        strict=True,
+    )
+    assert mean == pytest.approx(sum(ends) / 2)
+
+
 STUDIES = {
     "ablation_houghton_2026": (ablation, ["opt-125m-whole", "opt-125m-ablated"]),
     "binomials_houghton_2026": (binomials, ["opt-125m-babylm", "opt-125m-c4"]),
     "stuck_manna_2026": (stuck, ["opt-125m-babylm-1", "opt-125m-babylm-2"]),
+    "too_big_to_think_barron_2025": (
+        too_big_to_think,
+        [
+            *("n14-arithmetic-1", "n14-arithmetic-2", "n28-arithmetic-1", "n28-arithmetic-2"),
+            *("n14-arithmetic-wd-1", "n28-capitals-1"),
+        ],
+    ),
 }
 
 EMPTY = {
@@ -127,12 +188,6 @@ def test_a_study_at_small_scale(elsewhere, study):
     assert [path.name for path in (elsewhere.folder / "results").iterdir()] == [f"{study}-small"]
     results = Results(elsewhere.folder / "results" / f"{study}-small", runs)
     facts(results)
-    for run in runs:
-        losses = results.table("losses", run)
-        assert losses["loss"][0] == pytest.approx(6.93, abs=0.15)  # ln 1,024: a uniform guess
-        assert losses["loss"][-20:].mean() < 4
-        perplexity = results.table("perplexity", run).sort("step")["perplexity"]
-        assert perplexity[-1] < perplexity[0] / 10
     drawn = sorted((results.folder / "figures").rglob("*.png"))
     assert all(path.stat().st_size > 10_000 for path in drawn)
     assert results.names("figures", ".png") == results.names("figures", ".svg")

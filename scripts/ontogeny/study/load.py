@@ -252,6 +252,8 @@ def _holdout_problems(study: Study, probe: str, corpus: str | None) -> Iterator[
 
 def _publish_problems(study: Study) -> Iterator[str]:
     trained = [name for name, run in study.runs.items() if isinstance(run, Run)]
+    if study.publish and study.keep_checkpoints == "none":
+        yield "publish: there are no checkpoints to publish with keep_checkpoints: none"
     if study.publish and len(trained) > 1 and "{run}" not in study.publish.repo:
         yield (
             f"publish.repo: {study.publish.repo!r} is one repository for {len(trained)} runs; put "

@@ -12,7 +12,7 @@ from ontogeny.study.corpora import Corpus
 from ontogeny.study.downloads import Download
 from ontogeny.study.probes import Probe
 from ontogeny.study.publish import Publish
-from ontogeny.study.runs import AnyRun, Grid
+from ontogeny.study.runs import AnyRun, Grid, ScoresRun
 from ontogeny.study.section import Count, Name, Section
 
 # ---------------------------------------------------------------------------- tokenizers
@@ -159,6 +159,12 @@ class Study(Section):
         "its keys.",
     )
     resources: Stages = Field(Stages(), description="What jobs may use, by stage.")
+    keep_checkpoints: Literal["all", "none"] = Field(
+        "all",
+        description="none: weights of runs that are trained here are removed as soon as they are "
+        "scored. Nothing is made again for it, but another probe, or a score file that is lost, "
+        "trains the run again.",
+    )
     publish: Publish | None = Field(
         None, description="Where `snakemake publish` uploads the runs that are trained here."
     )
@@ -174,3 +180,16 @@ class Study(Section):
         "`model_type` is replaced as a whole, as lists and values are; `null` removes a key. "
         "Results go to `results/<study>-<scale>/`.",
     )
+
+    def scored_on(self, run: str) -> list[str]:
+        """The probes that a run is scored on: those that are not for other corpora, or the one
+        whose scores were published."""
+        settings = self.runs[run]
+        if isinstance(settings, ScoresRun):
+            return [settings.probe]
+        corpus = getattr(settings, "corpus", None)
+        return [
+            name
+            for name, probe in self.probes.items()
+            if not probe.only_corpora or corpus in probe.only_corpora
+        ]
