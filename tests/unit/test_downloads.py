@@ -251,8 +251,10 @@ def test_redirects_lead_nowhere_else(web, file, to, told):
 def test_what_is_public_does_not_lead_to_this_machine(to):
     request = Request("https://example.org/text.txt")
     with pytest.raises(ValueError, match=r"leads to an address at .* that is not https"):
-        fetching._Redirects().redirect_request(request, None, 302, "Found", {}, to)
-    told = fetching._Redirects().redirect_request(request, None, 302, "Found", {}, "https://b.org")
+        fetching._Redirects().redirect_request(request, io.BytesIO(), 302, "Found", {}, to)
+    told = fetching._Redirects().redirect_request(
+        request, io.BytesIO(), 302, "Found", {}, "https://b.org"
+    )
     assert told.full_url == "https://b.org"
 
 

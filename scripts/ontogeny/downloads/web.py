@@ -35,6 +35,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         except ValueError:
             parts = parts._replace(scheme="")
         if not parts.scheme or (before.scheme == "https" and parts.scheme != "https"):
+            fp.close()
             raise ValueError(f"it leads to an address at {parts.hostname} that is not https")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
