@@ -9,7 +9,8 @@ pytestmark = pytest.mark.workflow
 # What a cluster without accounting needs beside the profile.
 SLURM = ("--profile", "slurm", "--slurm-no-account", "--slurm-status-command", "squeue")
 SLURM += ("--slurm-init-seconds-before-status-checks", "3")
-GPU_STAGES = {
+STAGES = {
+    "corpus": {"runtime": 7},
     "train": {"gpu": 1, "mem_mb": 1_500, "runtime": 9},
     "score": {"gpu": 1, "mem_mb": 1_400, "runtime": 8},
 }
@@ -30,7 +31,7 @@ def turns(text):
 
 
 def test_a_study_goes_through_slurm(on_cluster, finished, tiny):
-    tiny["resources"] = GPU_STAGES
+    tiny["resources"] = STAGES
     on_cluster.write(tiny)
     done = on_cluster.call("scores", *SLURM)
     assert done.returncode == 0, done.stdout
@@ -53,7 +54,7 @@ def test_a_study_goes_through_slurm(on_cluster, finished, tiny):
                 assert job["TimeLimit"] == f"00:{minutes}:00"
                 assert "gpu=1" in job["TresPerJob"].replace(":", "=")
     assert "gpu" not in known["tokenizer"].get("TresPerJob", "")
-    assert known["tokenizer"]["TimeLimit"] == "01:00:00"  # of the profile
+    assert known["tokenizer"]["TimeLimit"] == "00:07:00"
 
     # each had one GPU, two were at work at once, and never on the same one
     at_work, most = {}, 0
@@ -73,7 +74,7 @@ def test_a_study_goes_through_slurm(on_cluster, finished, tiny):
 
 def test_the_profile_and_the_command_line_both_hold(on_cluster, tiny):
     """Neither loses the other's resources."""
-    tiny["resources"] = GPU_STAGES
+    tiny["resources"] = STAGES
     on_cluster.write(tiny)
     printed = on_cluster.call("--dry-run", *SLURM, "--config", "resources={train: {mem_mb: 1700}}")
     assert printed.returncode == 0, printed.stdout
