@@ -70,12 +70,3 @@ def test_a_study_goes_through_slurm(on_cluster, finished, tiny):
     assert most == 2
     logs = on_cluster.folder / ".snakemake" / "slurm_logs"
     assert list(logs.rglob("*.log")) == []  # kept of jobs that fail
-
-
-def test_the_profile_and_the_command_line_both_hold(on_cluster, tiny):
-    """Neither loses the other's resources."""
-    tiny["resources"] = STAGES
-    on_cluster.write(tiny)
-    printed = on_cluster.call("--dry-run", *SLURM, "--config", "resources={train: {mem_mb: 1700}}")
-    assert printed.returncode == 0, printed.stdout
-    assert "mem_mb=1700" in printed.stdout
