@@ -1,6 +1,7 @@
 """What the tests that call Snakemake share: a tiny study, and a folder to run it in."""
 
 import copy
+import fcntl
 import os
 import re
 import shutil
@@ -119,7 +120,7 @@ class Workflow:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=600,
+            timeout=1800,
         )
 
     def start(self, *args: str) -> subprocess.Popen:
@@ -180,10 +181,8 @@ def elsewhere(tmp_path: Path) -> Workflow:
     return Workflow(tmp_path)
 
 
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
-    """A copy of the project in which the tiny study has run. Tests read it and leave it alone."""
-    folder = tmp_path_factory.mktemp("finished") / "project"
+def copied(folder: Path) -> Workflow:
+    """A copy of the project at `folder`, without results."""
     for part in PARTS:
         target = folder / part
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -191,10 +190,30 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
             shutil.copytree(PROJECT / part, target)
         else:
             shutil.copy2(PROJECT / part, target)
-    workflow = Workflow(folder, folder / "Snakefile")
-    workflow.write(TINY)
-    workflow.make()
-    return workflow
+    return Workflow(folder, folder / "Snakefile")
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Workflow:
+    """A copy of the project in which nothing has run."""
+    return copied(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+    """A copy of the project in which the tiny study has run. Tests read it and leave it alone; it
+    is made once, by the first of pytest's processes that needs it."""
+    here = tmp_path_factory.getbasetemp()
+    shared = here.parent if "PYTEST_XDIST_WORKER" in os.environ else here
+    folder = shared / "finished"
+    with open(shared / "finished.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            workflow = copied(tmp_path_factory.mktemp("making") / "project")
+            workflow.write(TINY)
+            workflow.make()
+            workflow.folder.rename(folder)
+    return Workflow(folder, folder / "Snakefile")
 
 
 @pytest.fixture

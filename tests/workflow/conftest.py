@@ -24,7 +24,7 @@ def call(processes, tmp_path):
             target=call_in_child, args=(str(script), [*map(str, args)], str(folder), *printed)
         )
         process.start()
-        process.join(120)
+        process.join(600)
         assert process.exitcode is not None, "the script does not end"
         return Done(process.exitcode, *(path.read_text(encoding="utf-8") for path in printed))
 

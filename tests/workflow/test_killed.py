@@ -13,7 +13,7 @@ from ontogeny.files import sha256
 
 pytestmark = pytest.mark.workflow
 
-PATIENCE = 120  # seconds until a file must be there
+PATIENCE = 600  # seconds until a file must be there
 
 
 def kill_when(workflow, target, exists):

@@ -55,7 +55,7 @@ def score(model_folder, probe, output):
     """Our own score file, by UID and pairID."""
     command = [sys.executable, str(PROJECT / "scripts" / "score.py"), "--model", str(model_folder)]
     command += ["--probe", str(probe), "--output", str(output), "--threads", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return {(row["uid"], row["pair_id"]): row for row in rows(output)}
 

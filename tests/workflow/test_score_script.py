@@ -105,7 +105,7 @@ def test_the_script_needs_no_study(finished, checkpoint, tokenizer_folder, tmp_p
         env={**kept, "HF_HUB_OFFLINE": "1"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     assert [path.name for path in empty.iterdir()] == ["out.csv"]
@@ -251,7 +251,7 @@ def test_help_is_help(tmp_path):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0
     for option in ("--model", "--probe", "--no-bos", "--temperature", "--max-tokens"):

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.workflow
 TRAIN = PROJECT / "scripts" / "train.py"
 OPT = {"hidden_size": 32, "ffn_dim": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
 OPT |= {"max_position_embeddings": 64, "dropout": 0.0}
-PATIENCE = 90  # seconds until a file must be there
+PATIENCE = 600  # seconds until a file must be there
 
 
 class Run:
