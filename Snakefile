@@ -45,13 +45,14 @@ try:
 except StudyError as error:
     raise WorkflowError(str(error)) from None
 
-P = Paths(f"results/{study.study}")
+P = Paths(f"results/{study.study}", study.score_files)
 
 # Jobs use the Python that runs Snakemake, also when its environment is not activated.
 os.environ.update(PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.getenv('PATH', '')}")
 
 
 include: "rules/common.smk"
+include: "rules/reports.smk"
 include: "rules/downloads.smk"
 include: "rules/corpus.smk"
 include: "rules/tokenizer.smk"
@@ -61,6 +62,7 @@ include: "rules/score.smk"
 include: "rules/released.smk"
 include: "rules/exposure.smk"
 include: "rules/analysis.smk"
+include: "rules/across_runs.smk"
 include: "rules/figures.smk"
 
 

@@ -27,6 +27,10 @@ SCORE = study.resources.score
 ANALYSIS = study.resources.analysis
 
 SCRIPTS = project_path("scripts")
+# For scripts that read or write score files: the study's folder, and how these files end.
+SCORED_FOLDER = (
+    P.root if study.score_files == "csv" else f"{P.root} --score-files {study.score_files}"
+)
 ENVIRONMENT = "../envs/ontogeny.yaml"
 
 TOY_FILES = [
@@ -76,9 +80,7 @@ STEPS = {name: checkpoint_steps(run) for name, run in study.runs.items()}
 
 def segments_of(name):
     """The segments of a run that has weights."""
-    run = study.runs[name]
-    size = run.checkpoints.per_segment if name in TRAINED else run.per_segment
-    return segments(STEPS[name], size)
+    return segments(STEPS[name], study.runs[name].per_segment)
 
 
 # What has to do with single checkpoints has rules of its own for each run, which name their files
@@ -97,12 +99,11 @@ def made(stage, run, segment):
 
 
 def checkpoints_of(run, segment):
-    """The files that a segment's checkpoints are read from. The config.json of one stands for those
-    of all in a run that is trained here, where they are alike."""
+    """The files that a segment's checkpoints are read from. Those that are trained here have a
+    config.json beside them, which is not declared: thousands of files that are all alike."""
     if run in FETCHED:
         return made("fetch", run, segment).checkpoints
-    files = made("train", run, segment)
-    return [*files.weights, files.configs[0]]
+    return made("train", run, segment).weights
 
 
 def of(run, function):
@@ -141,18 +142,6 @@ def order_spec(wildcards):
     keys = ["corpus", "tokenizer", "architecture", "seed", "tokens", "steps", "block_size"]
     keys += ["batch_size", "sampling", "shuffle", "checkpoints"]
     return study.runs[wildcards.run].model_dump_json(include=set(keys), exclude_defaults=True)
-
-
-def capacity_settings(wildcards):
-    """What runs with completions are told apart by, as JSON."""
-    keys = ["architecture", "corpus", "tokenizer", "seed"]
-    return json.dumps(
-        {
-            name: {key: getattr(TRAINED[name], key) for key in keys}
-            | {"weight_decay": TRAINED[name].optimizer.weight_decay}
-            for name in trained_with(COMPLETIONS)
-        }
-    )
 
 
 def train_spec(wildcards):
@@ -348,181 +337,6 @@ def trained_with(probes):
     return [name for name in runs_with(probes) if name in TRAINED]
 
 
-# Runs whose preferences can be regressed: on what people prefer, or on exposure.
-REGRESSED = [
-    name
-    for name in runs_with(BINOMIALS)
-    if name in TRAINED
-    or any(probe.prior in probe.references for probe in probes_for(name, BINOMIALS).values())
-]
-SEED_FAMILIES = {
-    family: runs for family, runs in seed_families(TRAINED).items() if BINOMIALS or MINIMAL_PAIRS
-}
-
-# Corpora with insertions, where runs show what came of them.
-INSERTED = [
-    name
-    for name, corpus in DERIVED.items()
-    if isinstance(corpus, InsertCorpus) and trained_with(BINOMIALS)
-]
-
-# Runs whose completions are compared by size, corpus and seed: families, also of one, in the order
-# of the study.
-CAPACITY_FAMILIES = seed_families(
-    {name: TRAINED[name] for name in trained_with(COMPLETIONS)}, alone=True
-)
-CAPACITY_FAMILIES = dict(
-    sorted(CAPACITY_FAMILIES.items(), key=lambda family: list(TRAINED).index(family[1][0]))
-)
-CAPACITY_CORPORA = list(dict.fromkeys(TRAINED[run].corpus for run in trained_with(COMPLETIONS)))
-
-# Tables of one run: name -> the runs that have it.
-RUN_TABLES = {
-    "losses": TRAINED,
-    "completeness": RELEASED,
-    "preferences": runs_with(BINOMIALS),
-    "correlations": runs_with(BINOMIALS),
-    "trajectories": runs_with(BINOMIALS),
-    **dict.fromkeys(("regressions", "deviations", "constraints"), REGRESSED),
-    **dict.fromkeys(("items", "learning", "thresholds"), trained_with(BINOMIALS)),
-    "minimal_pairs": runs_with(MINIMAL_PAIRS),
-    **dict.fromkeys(("states", "paradigms", "failing"), runs_with(MINIMAL_PAIRS)),
-    **dict.fromkeys(("bigram_tests", "bigram_classes"), trained_with(MINIMAL_PAIRS)),
-    "completions": runs_with(COMPLETIONS),
-    "perplexity": runs_with(PERPLEXITY),
-}
-# Tables across runs.
-STUDY_TABLES = [
-    *(["comparisons"] if len(runs_with(BINOMIALS)) > 1 else []),
-    *(["seeds", "seed_agreement"] if SEED_FAMILIES else []),
-    *(["capacity", "capacity_summary"] if CAPACITY_FAMILIES else []),
-    *(f"curves_{corpus}" for corpus in CAPACITY_CORPORA),
-    *(["insertions"] if INSERTED else []),
-]
-
-# Figures of one run: name -> category in the report, tables, runs.
-RUN_FIGURES = {
-    "loss": ("Training", ["losses"], TRAINED),
-    "perplexity": ("Training", ["perplexity"], runs_with(PERPLEXITY)),
-    "correlation": ("Correlations", ["correlations"], runs_with(BINOMIALS)),
-    "relative_frequency": ("Exposure", ["items"], trained_with(BINOMIALS)),
-    "thresholds": ("Exposure", ["learning", "thresholds"], trained_with(BINOMIALS)),
-    "coefficients": ("Regressions", ["regressions"], REGRESSED),
-    "minimal_pairs": ("Minimal pairs", ["minimal_pairs"], runs_with(MINIMAL_PAIRS)),
-    "paradigms": ("Minimal pairs", ["minimal_pairs"], runs_with(MINIMAL_PAIRS)),
-    "entrenchment": ("Getting stuck", ["states", "paradigms"], runs_with(MINIMAL_PAIRS)),
-    "bigrams": ("Getting stuck", ["bigram_classes", "bigram_tests"], trained_with(MINIMAL_PAIRS)),
-    "completions": ("Completions", ["completions"], runs_with(COMPLETIONS)),
-}
-# Figures across runs: name -> category, files.
-STUDY_FIGURES = {}
-if BINOMIALS:
-    STUDY_FIGURES["overview"] = (
-        "Correlations",
-        [P.run_table(run, "correlations") for run in runs_with(BINOMIALS)],
-    )
-if SEED_FAMILIES:
-    STUDY_FIGURES["seeds"] = ("Across seeds", [P.table("seeds")])
-# Figures that scripts/plot.py knows by another name.
-DRAWN_AS = {}
-if len(trained_with(COMPLETIONS)) > 1:
-    STUDY_FIGURES["capacity"] = ("Completions", [P.table("capacity")])
-    for corpus in CAPACITY_CORPORA:
-        STUDY_FIGURES[f"capacity_{corpus}"] = ("Completions", [P.table(f"curves_{corpus}")])
-        DRAWN_AS[f"capacity_{corpus}"] = "capacity_curves"
-if INSERTED:
-    STUDY_FIGURES["insertions"] = ("Exposure", [P.table("insertions")])
-if any(TRAINED[name].corpus in INSERTED for name in TRAINED):
-    STUDY_FIGURES["insertion_curves"] = ("Exposure", [P.table("insertions")])
-
-
-def scores_of_run(run, probes):
-    """The score files of a run on these probes, in the order of the steps."""
-    return [
-        SCORE_FILES[P.scores(probe, run, step)]
-        for probe in probes_for(run, probes)
-        for step in STEPS[run]
-    ]
-
-
-def missing_scores(wildcards):
-    """Score files that are gone, of runs whose tables are there: below these Snakemake does not
-    look."""
-    return [
-        path
-        for run in study.runs
-        if Path(P.run_table(run, "")).parent.exists()
-        for path in scores_of_run(run, study.probes)
-        if not Path(path).exists()
-    ]
-
-
-def reported_scores_of(probes):
-    """Input function: the score files of a run at those checkpoints whose pairs are looked into."""
-    return lambda wildcards: [
-        P.scores(probe, wildcards.run, step)
-        for probe in probes_for(wildcards.run, probes)
-        for step in reported_steps(STEPS[wildcards.run])
-    ]
-
-
-def last_scores_of(probes):
-    """Input function: the score files of a run's last checkpoint on these probes."""
-    return lambda wildcards: [
-        P.scores(probe, wildcards.run, STEPS[wildcards.run][-1])
-        for probe in probes_for(wildcards.run, probes)
-    ]
-
-
-def bigrams_of(wildcards):
-    """What the bigrams that a run has read say of the minimal pairs that it is scored on."""
-    return [
-        P.bigrams(probe, wildcards.run, file)
-        for probe in probes_for(wildcards.run, MINIMAL_PAIRS)
-        for file in ("classes.csv", "pairs.csv")
-    ]
-
-
-def exposures_of(probes):
-    """Input function: the exposures of a run that is trained here; of others they are not known."""
-    return lambda wildcards: [
-        P.exposures(probe, wildcards.run)
-        for probe in probes_for(wildcards.run, probes)
-        if wildcards.run in TRAINED
-    ]
-
-
-def stimuli_for(probes):
-    """Input function: the stimuli of those of the probes that a run is scored on."""
-    return lambda wildcards: [
-        stimuli_of(probe) for probe in probes_for(wildcards.run, probes).values()
-    ]
-
-
-def weights_for(probes):
-    """Input function: the files of constraint weights of those of the probes."""
-    return lambda wildcards: [
-        file for probe in probes_for(wildcards.run, probes).values() for file in weights_of(probe)
-    ]
-
-
-def responses_for(probes):
-    """Input function: the files of people's choices of those of the probes."""
-    return lambda wildcards: [
-        project_path(probe.responses)
-        for probe in probes_for(wildcards.run, probes).values()
-        if probe.responses is not None
-    ]
-
-
-def probe_arguments(probes, settings=spec):
-    """For the scripts that make tables: each probe of a run with its settings and stimuli."""
-    return lambda wildcards: [
-        f"--probe {name} {quote(settings(probe))} {quote(stimuli_of(probe))}"
-        for name, probe in probes_for(wildcards.run, probes).items()
-    ]
-
-
 def revisions_of(steps):
     """Param function: the lines of a published run's list that one job fetches. They are all that
     the job depends on, so another line of the list that changes remakes nothing."""
@@ -561,14 +375,6 @@ def publish_spec(wildcards):
     sections["sources"] = values(sources)
     sections["downloads"] = values({name: study.downloads[name] for name in names})
     return json.dumps(sections)
-
-
-def tables_of(wildcards):
-    return [
-        P.run_table(wildcards.run, table)
-        for table, runs in RUN_TABLES.items()
-        if wildcards.run in runs
-    ]
 
 
 def published_records(wildcards):

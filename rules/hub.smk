@@ -1,8 +1,8 @@
 # The Hub: checkpoints of published models come in, checkpoints of one's own go out.
 
 
-# `temp`: weights are on the disk until they are scored. The manifest stays, so that scores that
-# are there are up to date without them.
+# On the machine that Snakemake runs on, as downloads are. `temp`: weights are on the disk until they
+# are scored. The manifest stays, so that scores that are there are up to date without them.
 for rule_name, run, segment in segment_rules("fetch", FETCHED):
 
     rule:
@@ -19,6 +19,7 @@ for rule_name, run, segment in segment_rules("fetch", FETCHED):
             P.log(f"fetch/{run}/{segment.number:04d}"),
         benchmark:
             P.benchmark(f"fetch/{run}/{segment.number:04d}")
+        localrule: True
         conda:
             ENVIRONMENT
         resources:
@@ -42,9 +43,7 @@ for rule_name, run, segment in segment_rules("fetch", FETCHED):
 rule publish_run:
     input:
         checkpoints=lambda wildcards: [
-            P.checkpoint(wildcards.run, step, file)
-            for step in STEPS[wildcards.run]
-            for file in ("model.safetensors", "config.json")
+            P.checkpoint(wildcards.run, step, "model.safetensors") for step in STEPS[wildcards.run]
         ],
         manifests=lambda wildcards: [
             P.segment(wildcards.run, segment.number, "manifest.json")

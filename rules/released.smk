@@ -30,7 +30,7 @@ for number, (name, run) in enumerate(RELEASED.items()):
             script=f"{SCRIPTS}/import_scores.py",
             run=released_spec,
             max_prompts=f"--max-prompts {probe.max_prompts}" if probe.max_prompts else "",
-            folder=lambda wildcards: P.root,
+            folder=lambda wildcards: SCORED_FOLDER,
         message:
             "Published scores of {wildcards.run}"
         shell:
@@ -59,7 +59,7 @@ rule completeness:
     params:
         script=f"{SCRIPTS}/completeness.py",
         run=run_spec,
-        folder=lambda wildcards: P.root,
+        folder=lambda wildcards: SCORED_FOLDER,
     message:
         "Completeness of {wildcards.run}"
     shell:

@@ -40,7 +40,7 @@ for rule_name, run, segment in segment_rules("score", TRAINED | FETCHED):
             indexed=of(run, indexed_arguments),
             perplexity=of(run, perplexity_arguments),
             block_size=study.runs[run].block_size,
-            folder=lambda wildcards: P.root,
+            folder=lambda wildcards: SCORED_FOLDER,
         message:
             f"Score {run} to step {segment.end}"
         shell:

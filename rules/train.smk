@@ -56,7 +56,6 @@ for rule_name, run, segment in segment_rules("train", TRAINED):
                 weights(P.checkpoint(run, step, "model.safetensors"))
                 for step in segment.checkpoints
             ],
-            configs=[P.checkpoint(run, step, "config.json") for step in segment.checkpoints],
         log:
             P.log(f"train/{run}/{segment.number:04d}"),
         benchmark:

@@ -11,19 +11,19 @@ from ontogeny.analysis import minimal_pairs, stuck
 from ontogeny.analysis.scores import read_scores
 from ontogeny.command import run as run_command
 from ontogeny.files import replacing
-from ontogeny.paths import Paths
+from ontogeny.study_arguments import add_study_folder, study_paths
 from ontogeny.tables import read_table
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--study-folder", required=True, help="results/<study>")
+    add_study_folder(parser)
     parser.add_argument("--name", required=True, help="name of the run")
     parser.add_argument("--probes", nargs="+", required=True, help="names of minimal pairs probes")
     parser.add_argument("--tests", type=Path, required=True, help="table of the tests (CSV)")
     parser.add_argument("--classes", type=Path, required=True, help="table of paradigms (CSV)")
     args = parser.parse_args()
-    paths = Paths(args.study_folder)
+    paths = study_paths(args)
     fates = read_table(paths.run_table(args.name, "paradigms"), stuck.PARADIGMS)
     model = read_table(paths.run_table(args.name, "minimal_pairs"), minimal_pairs.COLUMNS)
     paradigms, tests = [], []

@@ -9,13 +9,13 @@ import polars as pl
 from ontogeny.command import run as run_command
 from ontogeny.files import write_rows
 from ontogeny.inputs import matching_files
-from ontogeny.paths import Paths
 from ontogeny.progress import say
 from ontogeny.published.binomial_scores import LOGPROBS
 from ontogeny.published.completeness import completeness_line
 from ontogeny.published.precision import FINER, Precision, precision_of
 from ontogeny.published.score_files import PublishedFile, published_files
 from ontogeny.study.runs import ScoresRun, read_run
+from ontogeny.study_arguments import add_study_folder, study_paths
 
 
 def read_precision(scores: str) -> Precision:
@@ -33,12 +33,12 @@ def tokens_at(step: int, files: list[PublishedFile], run: ScoresRun) -> int | No
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--study-folder", required=True, help="results/<study>")
+    add_study_folder(parser)
     parser.add_argument("--name", required=True, help="name of the run")
     parser.add_argument("--run", required=True, help="the run as JSON, as in a study")
     parser.add_argument("--output", type=Path, required=True, help="the table (CSV)")
     args = parser.parse_args()
-    paths, run = Paths(args.study_folder), read_run(args.run)
+    paths, run = study_paths(args), read_run(args.run)
     files = published_files(matching_files(run.files), run.tokens_per_step)
     present = {file.step: file for file in files}
     expected = run.expected_steps()

@@ -8,13 +8,13 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-import yaml
-
 from ontogeny.command import run
 from ontogeny.cost import ProbeSize, RunCost, gpu_hours, probe_sizes, run_costs, total_cost
 from ontogeny.files import write_rows
+from ontogeny.printing import cell, gigabytes, print_table
 from ontogeny.progress import say
-from ontogeny.study import Study, load_study
+from ontogeny.study import Study
+from ontogeny.study_arguments import add_study, read_study
 from ontogeny.training.speed import PEAK_TFLOPS
 
 
@@ -22,8 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("study", type=Path, help="the study file, such as studies/own_text.yaml")
-    parser.add_argument("--scale", help="one of its `scales`; by default the whole study")
+    add_study(parser)
     parser.add_argument(
         "--device", choices=PEAK_TFLOPS, default="H100", help="GPU (default: %(default)s)"
     )
@@ -43,10 +42,7 @@ def main() -> None:
     )
     parser.add_argument("--csv", type=Path, help="also write the runs' numbers to this CSV")
     args = parser.parse_args()
-    config = yaml.safe_load(args.study.read_text(encoding="utf-8"))
-    if not isinstance(config, dict):
-        raise ValueError(f"{args.study}: is no study; see docs/config.md")
-    study = load_study(config | ({"scale": args.scale} if args.scale else {}))
+    study = read_study(args)
     costs = run_costs(study, dict(args.vocabulary))
     peak = PEAK_TFLOPS[args.device]
     hours = {c: c.flops and gpu_hours(c.flops, peak, args.mfu) for c in [*costs, total_cost(costs)]}
@@ -85,38 +81,16 @@ def probe_cells(study: Study, name: str, size: ProbeSize) -> list[str]:
     return [name, study.probes[name].type, *map(cell, (size.strings, size.tokens, size.rows))]
 
 
-def gigabytes(size: int | None) -> float | None:
-    return None if size is None else size / 1e9
-
-
-def cell(number: float | None) -> str:
-    """A number with so many digits as a person reads."""
-    if number is None:
-        return ""
-    if isinstance(number, int) or number >= 100:
-        return f"{number:,.0f}"
-    return f"{number:.1f}" if number >= 1 else f"{number:.2g}"
-
-
-def print_table(columns: tuple[str, ...], rows: list[list[str]], left: int) -> None:
-    """As Markdown; the first `left` columns are words, the others numbers."""
-    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
-    rule = ["-" * width if i < left else "-" * (width - 1) + ":" for i, width in enumerate(widths)]
-    for line in (columns, rule, *rows):
-        cells = zip(line, widths, strict=True)
-        padded = [f"{t:<{w}}" if i < left else f"{t:>{w}}" for i, (t, w) in enumerate(cells)]
-        print("|", " | ".join(padded), "|")
-
-
 def notes(study: Study, costs: list[RunCost], sizes: dict[str, ProbeSize]) -> list[str]:
     """What the numbers mean, and what they leave out."""
     kept = "all kept; those that are scored may be deleted"
     if study.keep_checkpoints == "none":
         kept = "removed when they are scored; in GB: those of a segment"
+    compressed = "" if study.score_files == "csv" else ", before they are compressed"
     lines = [
         "FLOPs: 6 N + 12 L H T for each token (Chowdhery et al., 2022). GPU hours: for training.",
         f"GB: 10^9 bytes. Checkpoints are fp32 and {kept}.",
-        "Score files: estimated from the lengths of names, texts and numbers.",
+        f"Score files: estimated from the lengths of names, texts and numbers{compressed}.",
         "Tokens of strings are known when their index is made.",
         "Not counted: text, token files, tables, figures.",
     ]

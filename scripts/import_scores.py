@@ -8,7 +8,6 @@ from pathlib import Path
 from ontogeny.command import run as run_command
 from ontogeny.files import sha256, write_rows
 from ontogeny.inputs import matching_files
-from ontogeny.paths import Paths
 from ontogeny.progress import Progress
 from ontogeny.published.binomial_scores import extra_columns, read_published, score_rows
 from ontogeny.published.score_files import published_files
@@ -16,11 +15,12 @@ from ontogeny.scoring.records import Records, fingerprint
 from ontogeny.scoring.stimuli.binomials import read_prompts, read_words
 from ontogeny.study.runs import read_run
 from ontogeny.study.schedule import checkpoint_name
+from ontogeny.study_arguments import add_study_folder, study_paths
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--study-folder", required=True, help="results/<study>: outputs go below")
+    add_study_folder(parser)
     parser.add_argument("--name", required=True, help="name of the run")
     parser.add_argument("--run", required=True, help="the run as JSON, as in a study")
     parser.add_argument("--items", type=Path, required=True, help="CSV of the probe's items")
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--max-prompts", type=int, help="use the first so many prompts")
     parser.add_argument("--records", type=Path, required=True, help="what was made from what")
     args = parser.parse_args()
-    paths, run = Paths(args.study_folder), read_run(args.run)
+    paths, run = study_paths(args), read_run(args.run)
     items, prompts = read_words(args.items), read_prompts(args.prompts)
     files = published_files(matching_files(run.files), run.tokens_per_step)
     extra = extra_columns(files)

@@ -9,10 +9,9 @@ from ontogeny.analysis.learning import item_table, learning_curve
 from ontogeny.analysis.observations import read_observations
 from ontogeny.analysis.thresholds import thresholds
 from ontogeny.command import run as run_command
-from ontogeny.command import run_table_parser
 from ontogeny.files import replacing
-from ontogeny.paths import Paths
 from ontogeny.study.probes import BinomialsProbe
+from ontogeny.study_arguments import run_table_parser, study_paths
 
 
 def main() -> None:
@@ -22,7 +21,7 @@ def main() -> None:
     )
     parser.add_argument("--thresholds", type=Path, required=True, help="table of thresholds (CSV)")
     args = parser.parse_args()
-    paths = Paths(args.study_folder)
+    paths = study_paths(args)
     made = {args.output: item_table, args.learning: learning_curve, args.thresholds: thresholds}
     runs = []
     for name, spec, items in args.probe:

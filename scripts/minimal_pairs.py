@@ -8,18 +8,17 @@ import polars as pl
 from ontogeny.analysis.minimal_pairs import pair_statistics, phenomena_of
 from ontogeny.analysis.scores import read_scores
 from ontogeny.command import run as run_command
-from ontogeny.command import run_table_parser
 from ontogeny.files import replacing
 from ontogeny.inputs import checkpoint_steps
-from ontogeny.paths import Paths
 from ontogeny.scoring.stimuli.minimal_pairs import read_minimal_pairs, sampled
 from ontogeny.study.probes import MinimalPairsProbe
 from ontogeny.study.runs import read_run
+from ontogeny.study_arguments import run_table_parser, study_paths
 
 
 def main() -> None:
     args = run_table_parser(__doc__).parse_args()
-    paths = Paths(args.study_folder)
+    paths = study_paths(args)
     steps = checkpoint_steps(read_run(args.run))
     tables = []
     for name, spec, stimuli in args.probe:

@@ -9,21 +9,21 @@ from ontogeny.analysis.scores import read_perplexity_score
 from ontogeny.command import run as run_command
 from ontogeny.files import replacing
 from ontogeny.inputs import checkpoint_steps
-from ontogeny.paths import Paths
 from ontogeny.study.runs import read_run
+from ontogeny.study_arguments import add_study_folder, study_paths
 
 DIVERGENCES = ("kl_unigram", "kl_bigram")  # empty where no probe has `ngrams`
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--study-folder", required=True, help="results/<study>")
+    add_study_folder(parser)
     parser.add_argument("--name", required=True, help="name of the run")
     parser.add_argument("--run", required=True, help="the run as JSON, as in a study")
     parser.add_argument("--probes", nargs="+", required=True, help="names of perplexity probes")
     parser.add_argument("--output", type=Path, required=True, help="the table (CSV)")
     args = parser.parse_args()
-    paths = Paths(args.study_folder)
+    paths = study_paths(args)
     steps = checkpoint_steps(read_run(args.run))
     tables = [
         read_perplexity_score(paths.scores(probe, args.name, step))

@@ -7,19 +7,18 @@ import polars as pl
 
 from ontogeny.analysis.scores import read_preferences
 from ontogeny.command import run as run_command
-from ontogeny.command import run_table_parser
 from ontogeny.files import replacing
 from ontogeny.inputs import checkpoint_steps
-from ontogeny.paths import Paths
 from ontogeny.progress import say
 from ontogeny.published.completeness import completeness_line
 from ontogeny.scoring.stimuli.binomials import read_words
 from ontogeny.study.runs import ScoresRun, read_run
+from ontogeny.study_arguments import run_table_parser, study_paths
 
 
 def main() -> None:
     args = run_table_parser(__doc__).parse_args()
-    paths, run = Paths(args.study_folder), read_run(args.run)
+    paths, run = study_paths(args), read_run(args.run)
     steps = checkpoint_steps(run)
     if isinstance(run, ScoresRun):
         say(completeness_line(args.name, steps, run.expected_steps()))

@@ -14,11 +14,11 @@ from ontogeny.analysis.regressions import checkpoint_regressions, training_regre
 from ontogeny.analysis.responses import response_regressions
 from ontogeny.analysis.scores import read_scores
 from ontogeny.command import run as run_command
-from ontogeny.command import run_table_parser
 from ontogeny.files import replacing
-from ontogeny.paths import Paths, project_path
+from ontogeny.paths import project_path
 from ontogeny.scoring.stimuli.responses import choices_by_item, read_responses
 from ontogeny.study.probes import BinomialsProbe
+from ontogeny.study_arguments import run_table_parser, study_paths
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
         "--constraints", type=Path, required=True, help="table of constraints (CSV)"
     )
     args = parser.parse_args()
-    paths = Paths(args.study_folder)
+    paths = study_paths(args)
     tables: dict[Path, list[pl.DataFrame]] = {
         args.output: [],
         args.deviations: [],

@@ -22,8 +22,7 @@ from ontogeny.corpus.bigrams import count_bigrams
 from ontogeny.corpus.tokenizer import load_tokenizer
 from ontogeny.corpus.tokens import read_tokens
 from ontogeny.device import choose_device
-from ontogeny.files import read_json, sha256
-from ontogeny.paths import Paths
+from ontogeny.files import read_json, require_config, sha256
 from ontogeny.progress import Progress, say
 from ontogeny.scoring.divergence import Divergence
 from ontogeny.scoring.index import load_index
@@ -33,6 +32,7 @@ from ontogeny.scoring.records import Records, fingerprint
 from ontogeny.scoring.tables import Checkpoint, perplexity_table, write_scores
 from ontogeny.study.probes import CompletionsProbe, IndexedProbe, PerplexityProbe
 from ontogeny.study.schedule import checkpoint_name
+from ontogeny.study_arguments import add_study_folder, study_paths
 from ontogeny.training.model import read_weights, set_weights
 
 
@@ -50,7 +50,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", required=True, help="name of the run")
     parser.add_argument("--manifest", type=Path, required=True, help="manifest of the segment")
-    parser.add_argument("--study-folder", required=True, help="results/<study>: outputs go below")
+    add_study_folder(parser)
     parser.add_argument("--records", type=Path, required=True, help="what was scored from what")
     parser.add_argument("--tokenizer", type=Path, required=True, help="tokenizer.json of the run")
     parser.add_argument(
@@ -174,6 +174,7 @@ def read_ahead(
 
 def live_model(config_folder: Path, gpus: int) -> PreTrainedModel:
     """A model of a checkpoint's shape, whose weights are still to be set."""
+    require_config(config_folder / "config.json")
     config = AutoConfig.from_pretrained(config_folder)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     return model.to(choose_device(gpus)).eval()
@@ -182,7 +183,7 @@ def live_model(config_folder: Path, gpus: int) -> PreTrainedModel:
 def main() -> None:
     args = arguments()
     torch.set_num_threads(args.threads)
-    paths = Paths(args.study_folder)
+    paths = study_paths(args)
     tasks = [indexed_task(*given, args) for given in args.probe]
     tasks += [perplexity_task(*given, args) for given in args.perplexity]
     records = Records(args.records)

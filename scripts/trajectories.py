@@ -6,14 +6,13 @@ import polars as pl
 from ontogeny.analysis.groups import read_probes
 from ontogeny.analysis.trajectories import trajectories
 from ontogeny.command import run as run_command
-from ontogeny.command import run_table_parser
 from ontogeny.files import replacing
-from ontogeny.paths import Paths
+from ontogeny.study_arguments import run_table_parser, study_paths
 
 
 def main() -> None:
     args = run_table_parser(__doc__).parse_args()
-    probes = read_probes(Paths(args.study_folder), args.name, args.run, args.probe)
+    probes = read_probes(study_paths(args), args.name, args.run, args.probe)
     tables = [trajectories(table, items, args.name, probe) for probe, table, items in probes]
     with replacing(args.output) as temporary:
         pl.concat(tables).write_csv(temporary)

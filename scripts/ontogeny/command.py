@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -52,17 +51,6 @@ def _terminate(*_) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
     print("stopped (SIGTERM); what was finished is kept", file=sys.stderr)
     sys.exit(TERMINATED)
-
-
-def run_table_parser(description: str) -> argparse.ArgumentParser:
-    """What the scripts that make a table of a run are told: the run, its probes, the output."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--study-folder", required=True, help="results/<study>")
-    parser.add_argument("--name", required=True, help="name of the run")
-    parser.add_argument("--run", required=True, help="the run as JSON, as in a study")
-    add_probes(parser)
-    parser.add_argument("--output", type=Path, required=True, help="the table (CSV)")
-    return parser
 
 
 def add_probes(parser: argparse.ArgumentParser) -> None:

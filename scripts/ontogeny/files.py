@@ -3,13 +3,14 @@
 import csv
 import errno
 import hashlib
+import io
 import json
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 UMASK = os.umask(0)  # can only be read by setting it
 os.umask(UMASK)
@@ -54,11 +55,21 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
 
 
 def write_rows(path: str | os.PathLike, rows: list[dict[str, Any]]) -> None:
-    """Write a CSV with a column for each key of the rows."""
-    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+    """Write a CSV with a column for each key of the rows; compressed where the name ends in
+    `.zst`."""
+    with replacing(path) as temporary, _text_file(temporary, str(path).endswith(".zst")) as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+
+
+def _text_file(path: Path, compressed: bool) -> TextIO:
+    if compressed:
+        import pyarrow  # takes a while
+
+        stream = pyarrow.output_stream(path, compression="zstd")
+        return io.TextIOWrapper(stream, encoding="utf-8", newline="")
+    return open(path, "w", encoding="utf-8", newline="")
 
 
 def read_json(path: str | os.PathLike) -> Any:
@@ -69,3 +80,12 @@ def sha256(path: str | os.PathLike) -> str:
     """Hex digest of a file's content, read in pieces."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def require_config(path: Path) -> None:
+    """Raise ValueError where the config.json of a checkpoint is missing: no rule declares it."""
+    if not path.is_file():
+        raise ValueError(
+            f"{path}: it is missing; copy that of another checkpoint of the run, or remove the "
+            "model.safetensors beside it to make both again"
+        )

@@ -6,13 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ontogeny.corpus.facts import facts_text
+from ontogeny.corpus.toy_columns import item_columns
 from ontogeny.downloads.records import check_there, conflict, record_of
 from ontogeny.files import sha256
 from ontogeny.interventions.items import check_files
 from ontogeny.paths import PROJECT, download_path, project_path
 from ontogeny.published.revisions import read_revisions, sampled
 from ontogeny.published.score_files import by_step, published_files
-from ontogeny.scoring.stimuli.binomials import read_all_weights, read_binomials, read_prompts
+from ontogeny.scoring.stimuli.binomials import (
+    needed_columns,
+    read_all_weights,
+    read_binomials,
+    read_prompts,
+)
 from ontogeny.scoring.stimuli.completions import read_questions
 from ontogeny.scoring.stimuli.minimal_pairs import read_minimal_pairs
 from ontogeny.scoring.stimuli.responses import choices_by_item, read_responses
@@ -196,6 +202,14 @@ def _binomials_problems(name: str, probe: BinomialsProbe) -> Iterator[str]:
             weights = read_all_weights(probe.references)
             if probe.items is not None and not to_come(probe.items):
                 items = read_binomials(Path(project_path(probe.items)), probe, weights)
+            elif probe.items_from is not None:
+                columns = item_columns(PROJECT / "data" / "toy")
+                missing = [name for name in needed_columns(probe, weights) if name not in columns]
+                if missing:
+                    raise ValueError(
+                        f"the items of {probe.items_from} have no column "
+                        f"{', '.join(map(repr, missing))}; they have: {', '.join(columns)}"
+                    )
     except ValueError as error:
         yield f"probes.{name}: {error}"
     if probe.responses is not None and not to_come(probe.responses):

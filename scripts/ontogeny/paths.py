@@ -34,9 +34,10 @@ def download_path(name: str, file: str) -> str:
 
 @dataclass(frozen=True)
 class Paths:
-    """Files of one study, below `root` (`results/<study>`)."""
+    """Files of one study, below `root` (`results/<study>`); score files end in `scores_end`."""
 
     root: str
+    scores_end: str = "csv"
 
     def corpus(self, corpus: str, file: str) -> str:
         """`train.parquet`, `validation.parquet`, `provenance.json`; the toy's `items.csv` and
@@ -77,7 +78,7 @@ class Paths:
 
     def scores(self, probe: str, run: str, step: int) -> str:
         """Scores of one checkpoint on one probe."""
-        return f"{self.root}/scores/{probe}/{run}/{checkpoint_name(step)}.csv"
+        return f"{self.root}/scores/{probe}/{run}/{checkpoint_name(step)}.{self.scores_end}"
 
     def occurrences(self, probe: str, corpus: str, tokenizer: str) -> str:
         """Where the items of a probe, and their words, stand in a corpus."""

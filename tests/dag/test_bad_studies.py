@@ -87,6 +87,13 @@ def test_every_bad_file_is_reported_at_once_with_its_line(complaint, tiny, tmp_p
     assert not (tmp_path / "results").exists()
 
 
+def test_columns_that_toy_items_lack_are_told_before_any_job(complaint, tiny):
+    tiny["probes"]["binomials"]["constraints"] = ["Anim", "Weight"]
+    tiny["probes"]["binomials"]["references"]["human"] = {"column": "Humans"}
+    line = "probes.binomials: the items of toy have no column 'Humans', 'Weight'; they have: Word1"
+    assert line in complaint(tiny)
+
+
 def test_results_that_can_not_be_written_are_told(complaint, tiny, tmp_path):
     (tmp_path / "results").write_text("a file, where the folder should be")
     output = complaint(tiny)

@@ -137,7 +137,7 @@ def test_parsing_imports_no_heavy_library(elsewhere, tiny):
         cwd=elsewhere.folder,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     imported = {

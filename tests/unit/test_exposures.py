@@ -171,7 +171,7 @@ def test_read_exposures_reads_what_is_written_and_nothing_else(tmp_path):
 
 def script(name, *arguments):
     command = [sys.executable, SCRIPTS / f"{name}.py", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, timeout=600)
 
 
 def test_the_scripts(tmp_path):

@@ -198,7 +198,7 @@ def test_the_script_joins_all_runs(tmp_path):
     for name, spec in (("p", probe), ("q", other)):
         command += ["--probe", name, json.dumps(spec), items]
     command += ["--inserted", "c", provenance, "--output", tmp_path / "out.csv"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     table = pl.read_csv(tmp_path / "out.csv")
     key = ["run", "corpus", "probe", "inserted", "count_low", "n", "seen", "seen_other", "share"]

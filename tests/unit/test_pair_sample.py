@@ -91,7 +91,7 @@ def test_samples_of_blimp_are_as_large_as_those_that_were_published():
 
 def script(name, *arguments):
     command = [sys.executable, PROJECT / "scripts" / f"{name}.py", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, timeout=600)
 
 
 def test_the_scripts_score_and_count_the_sample_alone(tmp_path):

@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -107,6 +108,14 @@ def test_files_that_are_cut_short_are_named(files, tmp_path):
             read(files)
         assert str(caught.value).startswith(f"{files[992]}: ")
         assert str(caught.value).endswith("remove it to make it again")
+
+
+def test_a_file_that_the_system_does_not_give_may_be_whole(files):
+    Path(files[992]).unlink()
+    with pytest.raises(ValueError, match="No such file") as caught:
+        read(files)
+    assert str(caught.value).startswith(f"{files[992]}: ")
+    assert "remove it" not in str(caught.value)
 
 
 def test_a_file_of_something_else_is_named(files, tmp_path):

@@ -1,8 +1,10 @@
 """Tables that were written here are read back, and what is wrong with one is told in one line."""
 
 import polars as pl
+import pyarrow
 import pytest
 
+from ontogeny.files import write_rows
 from ontogeny.tables import read_table
 
 COLUMNS = {"run": pl.String, "tokens": pl.Int64, "r": pl.Float64, "early": pl.Boolean}
@@ -39,3 +41,12 @@ def test_what_is_no_such_table_is_named(tmp_path, content, complaint):
     with pytest.raises(ValueError, match=rf"t\.csv: .*{complaint}") as error:
         read(tmp_path, content)
     assert "\n" not in str(error.value)
+
+
+def test_a_compressed_table_holds_the_same_text(tmp_path):
+    rows = [{"word": "bread, butter", "n": 1}, {"word": "été", "n": 2.5}]
+    for name in ("plain.csv", "compressed.csv.zst"):
+        write_rows(tmp_path / name, rows)
+    with pyarrow.input_stream(tmp_path / "compressed.csv.zst", compression="zstd") as file:
+        assert file.read() == (tmp_path / "plain.csv").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["compressed.csv.zst", "plain.csv"]

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from ontogeny.corpus import toy, toy_pairs
+from ontogeny.corpus.toy_columns import item_columns
 
 FOLDER = Path(__file__).parents[2] / "data" / "toy"
 WORDS = 1_000_000
@@ -55,6 +56,10 @@ def test_language_seed_draws_other_items(language):
         row["Alpha"] for row in toy.items(other)
     }
     assert len(same) < 20
+
+
+def test_the_columns_of_items_are_known_without_them(language):
+    assert list(toy.items(language)[0]) == item_columns(FOLDER)
 
 
 def test_number_of_words_is_as_asked_and_stories_are_clean(language, stories):

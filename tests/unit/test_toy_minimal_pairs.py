@@ -176,7 +176,7 @@ def test_more_pairs_than_a_paradigm_has_is_an_error(language, monkeypatch):
 def test_the_script_writes_the_table(rows, tmp_path):
     script, output = PROJECT / "scripts" / "toy_minimal_pairs.py", tmp_path / "pairs.csv"
     command = [sys.executable, str(script), "--language-seed", "1", "--output", str(output)]
-    subprocess.run(command, check=True, timeout=120)
+    subprocess.run(command, check=True, timeout=600)
     with open(output, encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
         assert reader.fieldnames == ["uid", "phenomenon", "pair_id", "good", "bad"]

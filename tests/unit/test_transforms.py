@@ -421,13 +421,13 @@ def test_the_script_writes_both_splits_and_what_was_done(tmp_path):
         command += ["--source", source.name, source.train, source.validation]
     command += ["--train", out.train, "--validation", out.validation]
     command += ["--provenance", tmp_path / "provenance.json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     provenance = json.loads((tmp_path / "provenance.json").read_text())
     assert provenance["documents"]["train"]["bytes"] == size(texts(out.train)) == 30
     assert TypeAdapter(Corpus).validate_python(provenance["corpus"]) == MixCorpus(**spec)
     assert [source["corpus"] for source in provenance["sources"]] == ["a", "b"]
     command[3] = json.dumps(spec | {"bytes": 300})
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 1
     assert done.stderr.startswith("error: corpus 'a' has 20 bytes to train on")

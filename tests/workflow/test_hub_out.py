@@ -282,6 +282,20 @@ def test_a_checkpoint_that_changed_since_training_is_not_uploaded(run, tmp_path)
     assert str(changed) in str(refused.value)
 
 
+def test_a_config_that_is_missing_is_told(run, tmp_path):
+    steps, _ = run
+    steps[1].files["config.json"] = tmp_path / "config.json"
+    with pytest.raises(ValueError, match=r"/config\.json: it is missing; copy that of another"):
+        check_local(steps)
+
+
+def test_what_is_published_is_trained_first(elsewhere, tiny):
+    tiny["publish"] = {"repo": "someone/{study}-{run}"}
+    elsewhere.write(tiny)
+    counts = elsewhere.dry_run("publish").counts
+    assert (counts["train_0"], counts["train_1"], counts["publish_run"]) == (2, 2, 2)
+
+
 def test_without_a_token_nothing_is_asked(hub, monkeypatch):
     monkeypatch.delenv("HF_TOKEN", raising=False)
     with pytest.raises(ValueError, match="publishing needs a token: set HF_TOKEN"):

@@ -1,7 +1,9 @@
 """What is made again, and what is not, after something has changed."""
 
+import re
 import shutil
 
+import polars as pl
 import pytest
 
 pytestmark = pytest.mark.workflow
@@ -164,3 +166,27 @@ def test_checkpoints_that_are_not_kept_go_when_they_are_scored(project, finished
     tiny["keep_checkpoints"] = "all"
     project.write(tiny)
     assert project.dry_run("scores", "tables").counts == {}
+
+
+def test_compressed_scores_make_the_same_tables(project, finished, tiny):
+    tiny["score_files"] = "csv.zst"
+    project.write(tiny)
+    project.make("tables")
+    assert contents(project.results / "tables") == contents(finished.results / "tables")
+    scores = project.results / "scores"
+    plain, compressed = (sorted(scores.rglob(f"*.{end}")) for end in ("csv", "csv.zst"))
+    assert [file.with_suffix("") for file in compressed] == plain
+    for file, same in zip(compressed, plain, strict=True):
+        assert file.read_bytes()[:4] == b"\x28\xb5\x2f\xfd"  # RFC 8878
+        assert pl.read_csv(file).equals(pl.read_csv(same))
+    sizes = [sum(file.stat().st_size for file in files) for files in (compressed, plain)]
+    assert sizes[0] < sizes[1] / 2
+
+    for probe in ("grammar", "held-out"):
+        damaged = scores / probe / "fast" / "step-00000050.csv.zst"
+        damaged.write_bytes(damaged.read_bytes()[:-9])
+        table = {"grammar": "minimal_pairs", "held-out": "perplexity"}[probe]
+        done = project.call("--cores", "1", f"results/tiny/tables/fast/{table}.csv")
+        assert done.returncode != 0
+        name = damaged.relative_to(project.folder)
+        assert re.search(rf"error: {name}: .*; remove it to make it again", done.stdout)

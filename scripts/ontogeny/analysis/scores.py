@@ -18,6 +18,7 @@ NUMBERS = {
     "correct": pl.Int64,
 }
 TYPES = dict.fromkeys(TEXT, pl.String) | {"step": pl.Int64, "tokens": pl.Int64} | NUMBERS
+UNREADABLE = (pl.exceptions.PolarsError, OSError)  # OSError: compressed, and cut short
 PATH = "path of the score file"  # no column of a published file has this name
 UNITS_PER_NAT = 2**30
 PREFERENCES = {
@@ -45,7 +46,7 @@ def read_scores(files: list[str], stimuli: int | None = None) -> pl.LazyFrame:
         names = _numbers(scores)  # none in a file that holds something else
         whole = pl.all_horizontal(pl.col(names).is_not_null()) if names else pl.lit(False)
         held = scores.group_by(PATH).agg(rows=whole.sum()).collect(engine="streaming")
-    except pl.exceptions.PolarsError:
+    except UNREADABLE:
         _require_readable(files)
         raise
     _require_whole(files, dict(held.iter_rows()), stimuli)
@@ -78,7 +79,7 @@ def read_preferences(
             )
             .collect(engine="streaming")
         )
-    except pl.exceptions.PolarsError:
+    except UNREADABLE:
         _require_readable(paths)
         raise
     held = sums.group_by("step").agg(pl.col("rows").sum(), pl.col("tokens").first())
@@ -181,10 +182,18 @@ def _require_readable(files: list[str]) -> None:
     for file in files:
         try:
             table = _scanned([file]).collect()
-        except pl.exceptions.PolarsError as error:
-            raise ValueError(f"{file}: {first_line(error)}; remove it to make it again") from None
+        except UNREADABLE as error:
+            raise _unreadable(file, error) from None
         if table.columns != [PATH] and not _numbers(table.lazy()):
             raise ValueError(f"{file}: it holds no scores; remove it to make it again")
+
+
+def _unreadable(file: str, error: Exception) -> ValueError:
+    """What to do about it; a file that the system does not give (not found, no permission, a
+    network file system that is away: polars says "os error") may be whole."""
+    if isinstance(error, OSError) and "(os error" in str(error):
+        return ValueError(f"{file}: {first_line(error)}")
+    return ValueError(f"{file}: {first_line(error)}; remove it to make it again")
 
 
 def in_units(column: str) -> pl.Expr:
@@ -231,7 +240,10 @@ def read_perplexity_score(file: str) -> pl.DataFrame:
 
     Raises ValueError that names a file which does not hold one whole row.
     """
-    table = pl.read_csv(file, truncate_ragged_lines=True, raise_if_empty=False)
+    try:
+        table = pl.read_csv(file, truncate_ragged_lines=True, raise_if_empty=False)
+    except UNREADABLE as error:
+        raise _unreadable(file, error) from None
     if table.height != 1 or table.null_count().sum_horizontal().item():
         raise ValueError(f"{file}: does not hold one whole row; remove it to make it again")
     return table

@@ -13,7 +13,7 @@ from typing import Any
 from huggingface_hub import CommitOperationAdd, HfApi
 from huggingface_hub.hf_api import RepoSibling
 
-from ontogeny.files import sha256
+from ontogeny.files import require_config, sha256
 from ontogeny.progress import say
 from ontogeny.published.hub import ask, is_same, stored_files
 
@@ -39,8 +39,10 @@ class Step:
 
 
 def check_local(steps: Iterable[Step]) -> None:
-    """Raise ValueError that names the first checkpoint that is not what training wrote."""
+    """Raise ValueError that names the first checkpoint that is not what training wrote, or that
+    lacks its config.json."""
     for step in steps:
+        require_config(step.files["config.json"])
         path = step.files[WEIGHTS]
         if _hash(path) != step.sha256:
             raise ValueError(

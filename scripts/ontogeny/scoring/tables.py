@@ -71,7 +71,8 @@ def perplexity_table(corpus: str, result: Perplexity) -> pl.DataFrame:
 
 
 def write_scores(path: Path, checkpoint: Checkpoint, table: pl.DataFrame) -> None:
-    """Write a score file: the checkpoint's columns, then the table's.
+    """Write a score file: the checkpoint's columns, then the table's; compressed where its name
+    ends in `.zst`.
 
     Raises ValueError, and writes nothing, for a number that is not finite.
     """
@@ -84,7 +85,11 @@ def write_scores(path: Path, checkpoint: Checkpoint, table: pl.DataFrame) -> Non
     types = {"model": pl.String, "checkpoint": pl.String, "step": pl.Int64, "tokens": pl.Int64}
     first = [pl.lit(vars(checkpoint)[name], dtype=kind).alias(name) for name, kind in types.items()]
     with replacing(path) as temporary:
-        table.select(*first, *table.columns).write_csv(temporary)
+        table.select(*first, *table.columns).write_csv(
+            temporary,
+            compression="zstd" if path.suffix == ".zst" else "uncompressed",
+            check_extension=False,  # of a temporary name
+        )
 
 
 def _columns(**values: np.ndarray) -> dict[str, np.ndarray]:

@@ -162,8 +162,14 @@ class Study(Section):
     keep_checkpoints: Literal["all", "none"] = Field(
         "all",
         description="none: weights of runs that are trained here are removed as soon as they are "
-        "scored. Nothing is made again for it, but another probe, or a score file that is lost, "
-        "trains the run again.",
+        "scored. Nothing is made again for it, but another probe, a score file that is lost, or "
+        "the target `runs` trains the run again.",
+    )
+    score_files: Literal["csv", "csv.zst"] = Field(
+        "csv",
+        description="csv.zst: score files are compressed, to a fourth of their size or less; "
+        "`zstdcat` and polars read them. To be decided before there are any: a change makes all "
+        "score files of the study again, for which weights that are gone are trained again.",
     )
     publish: Publish | None = Field(
         None, description="Where `snakemake publish` uploads the runs that are trained here."

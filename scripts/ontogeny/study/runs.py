@@ -135,8 +135,12 @@ class Run(Section):
         kept = self.checkpoints.model_dump(exclude={"per_segment"})
         return schedule.checkpoint_steps(self.last_step, self.tokens_per_step, **kept)
 
+    @property
+    def per_segment(self) -> int:
+        return self.checkpoints.per_segment
+
     def segments(self) -> list[schedule.Segment]:
-        return schedule.segments(self.checkpoint_steps(), self.checkpoints.per_segment)
+        return schedule.segments(self.checkpoint_steps(), self.per_segment)
 
 
 class HubRun(Section):

@@ -50,7 +50,7 @@ def read_binomials(
     `weights` holds, for each reference that is computed from constraints, the weight of each
     column (see `read_weights`). Raises ValueError with the file and every line that is wrong.
     """
-    columns = _needed_columns(probe, weights)
+    columns = needed_columns(probe, weights)
     return _items(path, columns, lambda row: _binomial(row, probe, weights))
 
 
@@ -161,7 +161,8 @@ def _words(row: Mapping[str, str]) -> tuple[str, str]:
     return word1, word2
 
 
-def _needed_columns(probe: BinomialsProbe, weights: Mapping[str, Mapping[str, float]]) -> list[str]:
+def needed_columns(probe: BinomialsProbe, weights: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """The columns that a probe reads of its items; `weights` as `read_all_weights` gives them."""
     columns = ["Word1", "Word2", probe.attested_column]
     if probe.frequency_bins:
         columns.append(probe.frequency_column)

@@ -1,0 +1,54 @@
+"""Arguments of scripts that are about a study: its file, or the folder of its results.
+
+Apart from `ontogeny.command`, which every script imports: reading a study takes a while to import.
+"""
+
+import argparse
+from pathlib import Path
+
+import yaml
+
+from ontogeny.command import add_probes
+from ontogeny.paths import Paths
+from ontogeny.study import Study, load_study
+
+
+def add_study(parser: argparse.ArgumentParser) -> None:
+    """The arguments of scripts that are about a study file; `read_study` reads it."""
+    parser.add_argument("study", type=Path, help="the study file, such as studies/own_text.yaml")
+    parser.add_argument("--scale", help="one of its `scales`; by default the whole study")
+
+
+def read_study(args: argparse.Namespace) -> Study:
+    """The study of `add_study`, checked and at its scale."""
+    config = yaml.safe_load(args.study.read_text(encoding="utf-8"))
+    if not isinstance(config, dict):
+        raise ValueError(f"{args.study}: is no study; see docs/config.md")
+    return load_study(config | ({"scale": args.scale} if args.scale else {}))
+
+
+def add_study_folder(parser: argparse.ArgumentParser) -> None:
+    """The arguments of scripts that read or write score files; `study_paths` is what they say."""
+    parser.add_argument("--study-folder", required=True, help="results/<study>")
+    parser.add_argument(
+        "--score-files",
+        default="csv",
+        choices=("csv", "csv.zst"),
+        help="how their names end (default: %(default)s)",
+    )
+
+
+def study_paths(args: argparse.Namespace) -> Paths:
+    """The study's files, from the arguments of `add_study_folder`."""
+    return Paths(args.study_folder, args.score_files)
+
+
+def run_table_parser(description: str) -> argparse.ArgumentParser:
+    """What the scripts that make a table of a run are told: the run, its probes, the output."""
+    parser = argparse.ArgumentParser(description=description)
+    add_study_folder(parser)
+    parser.add_argument("--name", required=True, help="name of the run")
+    parser.add_argument("--run", required=True, help="the run as JSON, as in a study")
+    add_probes(parser)
+    parser.add_argument("--output", type=Path, required=True, help="the table (CSV)")
+    return parser
