@@ -6,16 +6,22 @@ tells a job its GPUs only where each has a device file that ends in a number, so
 not see SLURM_CONF.
 """
 
+import contextlib
+import fcntl
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
 from pathlib import Path
 
+import psutil
+
 CONFIGURATION = Path("/etc/slurm/slurm.conf")
 GPU_LIST = CONFIGURATION.with_name("gres.conf")
 NAME = "ontogeny-tests"
+LOCK = Path("/run/ontogeny-tests.lock")
 GPUS = 2
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "munged")
 
@@ -47,6 +53,7 @@ MinJobAge=3600
 GresTypes=gpu
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:{gpus} State=UNKNOWN
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+PartitionName=other Nodes=ALL MaxTime=INFINITE State=UP
 """
 GRES_CONF = """\
 AutoDetect=off
@@ -73,12 +80,34 @@ def run(*command: str | Path) -> str:
     return done.stdout
 
 
-def wait_for(what, seconds: float = 60) -> None:
+def wait_for(what, seconds: float = 300) -> None:
     """Until `what()` is true."""
     end = time.monotonic() + seconds
     while not what():
-        assert time.monotonic() < end, f"{what.__name__}: not in {seconds} s"
+        assert time.monotonic() < end, f"not in {seconds} s"
         time.sleep(0.2)
+
+
+def _pid(folder: Path, daemon: str) -> int | None:
+    """The number of a daemon's process, if it runs."""
+    file = folder / f"{daemon}.pid"
+    if not file.exists():
+        return None
+    pid = int(file.read_text())
+    name = Path(f"/proc/{pid}/comm")
+    return pid if name.exists() and name.read_text().strip() == daemon else None
+
+
+@contextlib.contextmanager
+def the_only_one():
+    """Hold the lock of this machine's one Slurm; gives whether nobody else has it."""
+    with open(LOCK, "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
 
 
 class OneNode:
@@ -90,6 +119,9 @@ class OneNode:
 
     def start(self) -> None:
         """Write the configuration, start the daemons, wait until the node takes jobs."""
+        if CONFIGURATION.exists():  # of tests that were killed: others at work would hold LOCK
+            for daemon in ("slurmd", "slurmctld"):
+                subprocess.run(["pkill", "-KILL", "-x", daemon])
         for name in ("controller", "node"):
             (self.folder / name).mkdir(parents=True)
         for number in range(GPUS):
@@ -116,16 +148,22 @@ class OneNode:
         run("slurmd", "-N", self.host)
         wait_for(self.takes_jobs)
 
-    def stop_node(self) -> None:
-        """End the node's daemon and all that runs under it, as a machine does that goes down."""
-        children = run("pgrep", "-x", "slurmstepd").split() if self._steps() else []
-        for pid in [self._pid("slurmd"), *map(int, children)]:
-            subprocess.run(["pkill", "-KILL", "-P", str(pid)])
-            subprocess.run(["kill", "-KILL", str(pid)])
+    def crash(self) -> None:
+        """End the node's daemon and all that runs under it at once, as a machine that goes down."""
+        number = _pid(self.folder, "slurmd")
+        assert number is not None, "slurmd does not run"
+        every = [psutil.Process(number)]
+        every += [each for each in psutil.process_iter() if each.name() == "slurmstepd"]
+        every += [child for each in every for child in each.children(recursive=True)]
+        for process in every:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(every, timeout=30)
 
     def takes_jobs(self) -> bool:
         """Whether the node is up."""
-        done = subprocess.run(["sinfo", "-h", "-o", "%T"], capture_output=True, text=True)
+        sinfo = ["sinfo", "-h", "-p", "main", "-o", "%T"]
+        done = subprocess.run(sinfo, capture_output=True, text=True)
         return done.stdout.strip() in ("idle", "mixed", "allocated")
 
     def stop(self) -> None:
@@ -133,25 +171,13 @@ class OneNode:
         delay every call of Snakemake."""
         subprocess.run(["scancel", "--user", "root"], capture_output=True, timeout=60)
         for daemon in ("slurmd", "slurmctld"):
-            if pid := self._pid(daemon):
-                os.kill(pid, 15)
+            if pid := _pid(self.folder, daemon):
+                os.kill(pid, signal.SIGTERM)
                 wait_for(lambda pid=pid: not Path(f"/proc/{pid}").exists())
         if self.has_munged:
             subprocess.run(["pkill", "-x", "munged"])
         for file in (CONFIGURATION, GPU_LIST):
             file.unlink(missing_ok=True)
-
-    def _pid(self, daemon: str) -> int | None:
-        """The number of a daemon's process, if it runs."""
-        file = self.folder / f"{daemon}.pid"
-        if not file.exists():
-            return None
-        pid = int(file.read_text())
-        name = Path(f"/proc/{pid}/comm")
-        return pid if name.exists() and name.read_text().strip() == daemon else None
-
-    def _steps(self) -> bool:
-        return subprocess.run(["pgrep", "-x", "slurmstepd"], capture_output=True).returncode == 0
 
     def _start_munge(self) -> None:
         """What tells Slurm's daemons from others; one that runs already will do."""
