@@ -113,7 +113,7 @@ def main() -> None:
         before = snakemake(folder, "--dry-run", *study)
         done = snakemake(folder, "--cores", "2", "--scheduler", "greedy", *study)
         after = snakemake(folder, "--dry-run", *study)
-        scores = sorted(folder.glob("results/*/scores/*/*/*.csv"))
+        scores = sorted(folder.glob("results/*/scores/*/*/step-*"))
         checkpoints = len(list(folder.glob("results/*/runs/*/checkpoints/*/model.safetensors")))
         gone = scores[len(scores) // 2]
         gone.unlink()

@@ -3,6 +3,9 @@
 Nothing is removed here. With --removable only the paths of what can go are printed, one a line:
 
     python scripts/disk.py studies/own_text.yaml --removable scored | xargs -r -d '\\n' rm
+
+Before that the study's jobs should have ended, and `snakemake -n scores` should have nothing to do:
+what changed in the study since is not seen here.
 """
 
 import argparse
@@ -69,7 +72,8 @@ def main() -> None:
     print(
         "Checkpoints that are scored can go, as `keep_checkpoints: none` has it: nothing is made\n"
         "again for it, but a probe that is added, a score file that is lost, or the target `runs`\n"
-        "trains the run again, and there are no weights to publish.\n"
+        "trains the run again, and there are no weights to publish. No job should be\n"
+        "at work then, and `snakemake -n scores` should have nothing to do.\n"
         "States: the last one of a run is what more training would begin from."
     )
     if left.paths:

@@ -11,7 +11,8 @@ from ontogeny.study import Study
 from ontogeny.study.runs import ScoresRun
 from ontogeny.study.schedule import Segment, segments
 
-TEMPORARY = re.compile(r"\.\d+\.tmp$")  # as `files.replacing` names them
+# Files as `files.replacing` names them; folders of corpora at work, and of models being fetched.
+TEMPORARY = re.compile(r"\..*\.\d+\.tmp|\.documents-.*|\.shuffled-.*|\.\d+\.downloads")
 
 
 @dataclass(frozen=True)
@@ -73,21 +74,34 @@ def _score_files(study: Study, run: str, steps: Iterable[int], paths: Paths) -> 
 
 def _is_scored(study: Study, run: str, segment: Segment, paths: Paths) -> bool:
     """Whether scoring has nothing to do for a segment, for which it would want all its weights: the
-    score files are there, and their record is not older than what they were made from."""
-    files = _score_files(study, run, segment.checkpoints, paths)
-    record = Path(paths.segment(run, segment.number, "scores.json"))
-    if not files or not all(file.is_file() for file in (*files, record)):
+    score files, their record and the segment's manifest are there (a segment that is in training
+    has none), and the manifest and all that the run's tokenizer has made are not newer than them.
+    What changed in the study alone is not seen."""
+    scores = _score_files(study, run, segment.checkpoints, paths)
+    if not scores:
+        return False
+    scores.append(Path(paths.segment(run, segment.number, "scores.json")))
+    manifest = Path(paths.segment(run, segment.number, "manifest.json"))
+    if not all(file.is_file() for file in (*scores, manifest)):
         return False
     tokenizer = study.runs[run].tokenizer
-    sources = [Path(paths.index(probe, tokenizer)) for probe in study.scored_on(run)]
-    sources.append(Path(paths.segment(run, segment.number, "manifest.json")))
-    newest = max((path.stat().st_mtime_ns for path in sources if path.is_file()), default=0)
-    return record.stat().st_mtime_ns >= newest
+    made = (paths.tokenizer(tokenizer, "*"), paths.tokens("*", tokenizer, "*"))
+    sources = [manifest]
+    for pattern in (*made, paths.index("*", tokenizer)):
+        sources += Path(paths.root).glob(str(Path(pattern).relative_to(paths.root)))
+    return min(map(_time, scores)) >= max(map(_time, sources))
+
+
+def _time(file: Path) -> int:
+    return file.stat().st_mtime_ns
 
 
 def leftovers(root: Path) -> Files:
     """What jobs that were killed have left half-written; no reader takes it for a file."""
-    return Files.of(path for path in root.rglob(".*.tmp") if TEMPORARY.search(path.name))
+    there = (path for path in root.rglob("*") if path.is_file())
+    return Files.of(
+        path for path in there if any(map(TEMPORARY.fullmatch, path.relative_to(root).parts))
+    )
 
 
 def all_files(root: Path) -> Files:

@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -80,11 +81,11 @@ def run(*command: str | Path) -> str:
     return done.stdout
 
 
-def wait_for(what, seconds: float = 300) -> None:
-    """Until `what()` is true."""
+def wait_for(what: str, is_so: Callable[[], bool], seconds: float = 300) -> None:
+    """Until `is_so()`; `what` is what an assertion then says."""
     end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, f"not in {seconds} s"
+    while not is_so():
+        assert time.monotonic() < end, f"{what}: not in {seconds} s"
         time.sleep(0.2)
 
 
@@ -146,15 +147,18 @@ class OneNode:
     def start_node(self) -> None:
         """Start the node's daemon, and wait until it takes jobs."""
         run("slurmd", "-N", self.host)
-        wait_for(self.takes_jobs)
+        wait_for("the node is up", self.takes_jobs)
 
     def crash(self) -> None:
         """End the node's daemon and all that runs under it at once, as a machine that goes down."""
         number = _pid(self.folder, "slurmd")
         assert number is not None, "slurmd does not run"
         every = [psutil.Process(number)]
-        every += [each for each in psutil.process_iter() if each.name() == "slurmstepd"]
-        every += [child for each in every for child in each.children(recursive=True)]
+        named = psutil.process_iter(["name"])
+        every += [each for each in named if each.info["name"] == "slurmstepd"]
+        for each in tuple(every):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                every += each.children(recursive=True)
         for process in every:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -173,7 +177,7 @@ class OneNode:
         for daemon in ("slurmd", "slurmctld"):
             if pid := _pid(self.folder, daemon):
                 os.kill(pid, signal.SIGTERM)
-                wait_for(lambda pid=pid: not Path(f"/proc/{pid}").exists())
+                wait_for(f"{daemon} ends", lambda pid=pid: not Path(f"/proc/{pid}").exists())
         if self.has_munged:
             subprocess.run(["pkill", "-x", "munged"])
         for file in (CONFIGURATION, GPU_LIST):

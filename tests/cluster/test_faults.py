@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 from collections import Counter
+from functools import partial
 
 import pytest
 from calling_slurm import SLURM, jobs_by_number, turns
@@ -39,12 +40,17 @@ def start(unfinished):
         hold.write_text(str(checkpoints / "step-00000150" / "config.json"))
         controller = unfinished.start("scores", *SLURM, *args)
         started.append(controller)
-        wait_for(lambda: turns(unfinished, "hold") or controller.poll() is not None, 600)
+        wait_for(
+            "training stands still",
+            lambda: bool(turns(unfinished, "hold")) or controller.poll() is not None,
+            600,
+        )
         assert controller.poll() is None, log_of(unfinished)
         hold.unlink()
         assert not (checkpoints / "step-00000200" / "config.json").exists()
         (held,) = turns(unfinished, "hold")
-        wait_for(lambda: "COMPLETED" in states(unfinished, "score_slow_0"), 600)
+        scored = partial(states, unfinished, "score_slow_0")
+        wait_for("the first segment is scored", lambda: "COMPLETED" in scored(), 600)
         return controller, held
 
     yield start
@@ -97,13 +103,15 @@ def test_a_job_that_is_cancelled_is_made_by_the_next_run(start, unfinished, fini
 
 
 def test_a_job_whose_node_goes_down_is_made_when_it_is_back(node, start, unfinished, finished):
+    """By Slurm, which starts the same job again; Snakemake does not send a second one."""
     controller, held = start()
     node.crash()
     with pytest.raises(ProcessLookupError):
         os.kill(held.process, 0)
-    wait_for(lambda: not node.takes_jobs(), 600)
+    wait_for("the node is down", lambda: not node.takes_jobs(), 600)
     node.start_node()
     assert controller.wait(900) == 0, log_of(unfinished)
+    assert states(unfinished, SEGMENT_1) == ["COMPLETED"]
     assert work(unfinished) == OF_THE_REST | {SEGMENT_1: 2}
     assert_undisturbed(unfinished, finished)
 
@@ -124,7 +132,8 @@ def test_jobs_outlive_snakemake(start, unfinished, finished):
     os.killpg(controller.pid, signal.SIGKILL)
     controller.wait()
     os.kill(held.process, signal.SIGCONT)
-    wait_for(lambda: states(unfinished, SEGMENT_1) == ["COMPLETED"], 600)
+    ended = partial(states, unfinished, SEGMENT_1)
+    wait_for("the job ends", lambda: ended() == ["COMPLETED"], 600)
     locked = unfinished.call("scores", *SLURM)
     assert locked.returncode != 0
     assert re.search("snakemake.*--unlock", locked.stdout)

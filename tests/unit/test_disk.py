@@ -48,6 +48,8 @@ SIZES = {
     "runs/one/segments/0000.scores.json": 8,
     "runs/one/segments/0001.scores.json": 8,
     "index/grammar/bpe.safetensors": 9,
+    "tokens/toy/bpe/validation.bin": 9,
+    "tokenizers/bpe/tokenizer.json": 9,
     "runs/two/checkpoints/step-00000000/.model.safetensors.4711.tmp": 600,
     "runs/old/checkpoints/step-00000003/model.safetensors": 7,
     "tables/old/losses.csv": 5,
@@ -87,19 +89,34 @@ def test_files_of_each_run_are_counted(root):
     assert (len(two.weights), two.states.bytes(), len(two.scores)) == (0, 0, 0)
 
 
-@pytest.mark.parametrize("name", ["runs/one/segments/0000.manifest.json", "index/grammar/bpe.*"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "runs/one/segments/0000.manifest.json",
+        "index/grammar/bpe.safetensors",
+        "tokens/toy/bpe/validation.bin",
+        "tokenizers/bpe/tokenizer.json",
+    ],
+)
 def test_weights_that_are_to_be_scored_again_are_kept(root, name):
-    (newer,) = root.glob(name)
-    os.utime(newer)
-    assert len(run_files(load_study(STUDY), root)[0].scored) == 0
-    os.utime(root / "runs/one/segments/0000.scores.json")  # as scoring does when it is done
-    assert names(run_files(load_study(STUDY), root)[0].scored, root) == SCORED
+    os.utime(root / name)
+    study = load_study(STUDY)
+    files = [f"scores/{probe}/one/step-0000000{n}.csv" for probe in study.probes for n in (0, 5)]
+    for file in ("runs/one/segments/0000.scores.json", *files):  # scoring makes one after another
+        assert len(run_files(study, root)[0].scored) == 0
+        os.utime(root / file)
+    assert names(run_files(study, root)[0].scored, root) == SCORED
 
 
 @pytest.mark.parametrize(
-    "name", ["scores/held-out/one/step-00000005.csv", "runs/one/segments/0000.scores.json"]
+    "name",
+    [
+        "scores/held-out/one/step-00000005.csv",
+        "runs/one/segments/0000.scores.json",
+        "runs/one/segments/0000.manifest.json",
+    ],
 )
-def test_a_segment_that_is_not_wholly_scored_keeps_all_its_weights(root, name):
+def test_a_segment_that_is_in_training_or_not_wholly_scored_keeps_all_its_weights(root, name):
     (root / name).unlink()
     assert len(run_files(load_study(STUDY), root)[0].scored) == 0
 
@@ -110,8 +127,16 @@ def test_a_run_that_is_not_scored_has_no_scored_weights(root):
 
 
 def test_what_nothing_needs_is_found(root):
-    half = "runs/two/checkpoints/step-00000000/.model.safetensors.4711.tmp"
-    assert names(leftovers(root), root) == [half]
+    half = [
+        "corpora/toy/.documents-abc/training.parquet",
+        "corpora/toy/.shuffled-abc/0.bin",
+        "runs/one/segments/.0001.downloads/.cache/of/model.safetensors",
+        "runs/two/checkpoints/step-00000000/.model.safetensors.4711.tmp",
+    ]
+    for name in half[:3]:
+        (root / name).parent.mkdir(parents=True)
+        (root / name).touch()
+    assert names(leftovers(root), root) == half
     unknown = unknown_runs(load_study(STUDY), root)
     assert list(unknown) == ["old"]
     assert names(unknown["old"], root) == [

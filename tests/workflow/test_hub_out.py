@@ -155,7 +155,7 @@ def test_a_killed_upload_goes_on_with_what_is_missing(online, hub, tiny, run):
     online.write(tiny)
     record = "results/tiny/published/fast.json"
     process = online.start("--cores", "1", record)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while hub.asked["tag"] < 3 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.002)
     os.killpg(process.pid, signal.SIGKILL)
