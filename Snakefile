@@ -66,6 +66,10 @@ include: "rules/across_runs.smk"
 include: "rules/figures.smk"
 
 
+onsuccess:
+    print(f"Results: {P.root}/ (tables/, figures/)", file=sys.stderr)
+
+
 rule all:
     default_target: True
     input:

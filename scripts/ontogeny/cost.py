@@ -128,7 +128,8 @@ def vocabulary(study: Study, name: str, sizes: Mapping[str, int]) -> int:
             return load_tokenizer(file)[1].vocab_size
     raise ValueError(
         f"tokenizers.{name}: how many entries it has is not known before it is made; make it with "
-        f"`snakemake --cores 1 {places[0]}`, or give `--vocabulary {name}=NUMBER`"
+        f"`snakemake --cores 1 {places[0]} --configfile` and the study's file, or "
+        f"give `--vocabulary {name}=NUMBER`"
     )
 
 

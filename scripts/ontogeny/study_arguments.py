@@ -10,7 +10,7 @@ import yaml
 
 from ontogeny.command import add_probes
 from ontogeny.paths import Paths
-from ontogeny.study import Study, load_study
+from ontogeny.study import Study, StudyError, load_study
 
 
 def add_study(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,10 @@ def read_study(args: argparse.Namespace) -> Study:
     config = yaml.safe_load(args.study.read_text(encoding="utf-8"))
     if not isinstance(config, dict):
         raise ValueError(f"{args.study}: is no study; see docs/config.md")
-    return load_study(config | ({"scale": args.scale} if args.scale else {}))
+    try:
+        return load_study(config | ({"scale": args.scale} if args.scale else {}))
+    except StudyError as error:
+        raise ValueError(f"{args.study}: {'; '.join(error.problems)}") from None
 
 
 def add_study_folder(parser: argparse.ArgumentParser) -> None:

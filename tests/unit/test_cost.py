@@ -317,3 +317,5 @@ def test_mistakes_are_told_in_a_line(tmp_path):
     assert done.returncode == 1
     assert done.stderr.startswith("error: tokenizers.chars: how many entries it has is not known")
     assert "should be TOKENIZER=ENTRIES" in call(study, "--vocabulary", "chars").stderr
+    told = f"error: {study}: scale: 'smal' is not defined; none is defined\n"
+    assert call(study, "--scale", "smal").stderr == told

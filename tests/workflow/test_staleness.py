@@ -42,7 +42,8 @@ def test_a_removed_score_file_is_made_again_and_no_other(project, finished):
 
     scores = project.results / "scores"
     before = identities(scores)
-    project.make("scores", "tables")
+    printed = project.make("scores", "tables")
+    assert printed.count("Results: results/tiny/ (tables/, figures/)\n") == 1
     assert contents(scores) == contents(finished.results / "scores")
     assert contents(project.results / "tables") == contents(finished.results / "tables")
     after = identities(scores)
