@@ -55,12 +55,14 @@ def _files_of(study: Study, run: str, root: Path) -> RunFiles:
     section = study.runs[run]
     steps = checkpoint_steps(section)
     weights, scored = [], []
-    for segment in [] if isinstance(section, ScoresRun) else segments(steps, section.per_segment):
+    pieces = [] if isinstance(section, ScoresRun) else segments(steps, section.per_segment)
+    newest = _newest_source(section.tokenizer, paths) if pieces else 0
+    for segment in pieces:
         of_segment = [
             Path(paths.checkpoint(run, step, "model.safetensors")) for step in segment.checkpoints
         ]
         weights += of_segment
-        if _is_scored(study, run, segment, paths):
+        if _is_scored(study, run, segment, paths, newest):
             scored += of_segment
     scores = _score_files(study, run, steps, paths)
     states = Path(paths.state(run, 0)).parent.glob("*.safetensors")
@@ -72,11 +74,20 @@ def _score_files(study: Study, run: str, steps: Iterable[int], paths: Paths) -> 
     return [Path(paths.scores(probe, run, step)) for probe in probes for step in steps]
 
 
-def _is_scored(study: Study, run: str, segment: Segment, paths: Paths) -> bool:
+def _newest_source(tokenizer: str, paths: Paths) -> int:
+    """When the newest of a tokenizer's files, and of those made with it, was written."""
+    made = (paths.tokenizer(tokenizer, "*"), paths.tokens("*", tokenizer, "*"))
+    patterns = (*made, paths.index("*", tokenizer))
+    relative = (str(Path(pattern).relative_to(paths.root)) for pattern in patterns)
+    files = (file for pattern in relative for file in Path(paths.root).glob(pattern))
+    return max(map(_time, files), default=0)
+
+
+def _is_scored(study: Study, run: str, segment: Segment, paths: Paths, newest: int) -> bool:
     """Whether scoring has nothing to do for a segment, for which it would want all its weights: the
     score files, their record and the segment's manifest are there (a segment that is in training
-    has none), and the manifest and all that the run's tokenizer has made are not newer than them.
-    What changed in the study alone is not seen."""
+    has none), and neither the manifest nor `newest`, the newest source, is newer than them. What
+    changed in the study alone is not seen."""
     scores = _score_files(study, run, segment.checkpoints, paths)
     if not scores:
         return False
@@ -84,12 +95,7 @@ def _is_scored(study: Study, run: str, segment: Segment, paths: Paths) -> bool:
     manifest = Path(paths.segment(run, segment.number, "manifest.json"))
     if not all(file.is_file() for file in (*scores, manifest)):
         return False
-    tokenizer = study.runs[run].tokenizer
-    made = (paths.tokenizer(tokenizer, "*"), paths.tokens("*", tokenizer, "*"))
-    sources = [manifest]
-    for pattern in (*made, paths.index("*", tokenizer)):
-        sources += Path(paths.root).glob(str(Path(pattern).relative_to(paths.root)))
-    return min(map(_time, scores)) >= max(map(_time, sources))
+    return min(map(_time, scores)) >= max(newest, _time(manifest))
 
 
 def _time(file: Path) -> int:
@@ -98,7 +104,7 @@ def _time(file: Path) -> int:
 
 def leftovers(root: Path) -> Files:
     """What jobs that were killed have left half-written; no reader takes it for a file."""
-    there = (path for path in root.rglob("*") if path.is_file())
+    there = root.rglob("*")
     return Files.of(
         path for path in there if any(map(TEMPORARY.fullmatch, path.relative_to(root).parts))
     )

@@ -3,12 +3,9 @@
 import csv
 from collections import Counter
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+from corpus_files import make_splits, texts
 from phrase_search import bpe, make_corpus
 
-from ontogeny.corpus.documents import SCHEMA
-from ontogeny.corpus.splits import Splits
 from ontogeny.exposure.occurrences import read_occurrences, write_occurrences
 from ontogeny.exposure.phrases import phrase_for, phrases_of
 from ontogeny.interventions.insert import write_with_insertions
@@ -23,17 +20,7 @@ def write_csv(path, header, rows):
 
 
 def corpus(folder, train, validation=("held out",), name="whole"):
-    folder = folder / name
-    folder.mkdir()
-    made = Splits(name, folder / "train.parquet", folder / "validation.parquet")
-    for path, texts in ((made.train, train), (made.validation, validation)):
-        table = pa.table({"text": pa.array(list(texts), pa.large_string())}).cast(SCHEMA)
-        pq.write_table(table, path, row_group_size=10)
-    return made
-
-
-def texts(path):
-    return pq.read_table(path)["text"].to_pylist()
+    return make_splits(folder, name, train, validation)
 
 
 def removed(folder, source, items, name="out", **keys):

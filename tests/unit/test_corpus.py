@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+from corpus_files import texts
 from pydantic import TypeAdapter
 
 from ontogeny.corpus import documents, sources
@@ -19,10 +20,6 @@ from ontogeny.study.corpora import Corpus, FilesCorpus, Holdout, HubCorpus
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TEXT = "One line.\nAnother, with café and 日本.\n\n  indented  \nlast"
-
-
-def texts(path):
-    return pq.read_table(path)["text"].to_pylist()
 
 
 def read(path, how="line", column="text"):

@@ -6,7 +6,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from edited_corpora import corpus, exposures, inserted, texts, write_csv
+from corpus_files import texts
+from edited_corpora import corpus, exposures, inserted, write_csv
 from phrase_search import ITEMS
 from pydantic import TypeAdapter, ValidationError
 

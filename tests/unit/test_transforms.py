@@ -5,13 +5,11 @@ import subprocess
 import sys
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from corpus_files import make_splits, texts
 from pydantic import TypeAdapter, ValidationError
 
 from ontogeny.corpus import transforms
-from ontogeny.corpus.documents import SCHEMA
 from ontogeny.corpus.splits import Splits
 from ontogeny.corpus.transforms import (
     byte_length,
@@ -24,21 +22,6 @@ from ontogeny.corpus.transforms import (
 from ontogeny.paths import PROJECT
 from ontogeny.study.corpora import Corpus, FilesCorpus, MixCorpus, TakeCorpus
 from ontogeny.study.derivation import derivation_problems, without_holdout
-
-
-def make(folder, name, train, validation=()):
-    """A corpus with these documents."""
-    folder = folder / name
-    folder.mkdir()
-    splits = Splits(name, folder / "train.parquet", folder / "validation.parquet")
-    for path, texts in ((splits.train, train), (splits.validation, validation)):
-        table = pa.table({"text": pa.array(list(texts), pa.large_string())}).cast(SCHEMA)
-        pq.write_table(table, path, row_group_size=7)
-    return splits
-
-
-def texts(path):
-    return pq.read_table(path)["text"].to_pylist()
 
 
 def target(folder):
@@ -114,7 +97,9 @@ def test_shares_are_whole_bytes_and_the_first_parts_take_the_rest(sizes, total, 
 
 def test_parts_take_turns_in_chunks(tmp_path):
     """Three parts of ten-byte documents, in chunks of 20 bytes: two of each in turn."""
-    sources = [make(tmp_path, name, [f"{name}{i:09d}" for i in range(9)], ["x"]) for name in "abc"]
+    sources = [
+        make_splits(tmp_path, name, [f"{name}{i:09d}" for i in range(9)], ["x"]) for name in "abc"
+    ]
     train, _, counts = mix(tmp_path, sources, bytes=150, chunk_bytes=20)
     order = [(name, int(number)) for name, number in ((text[0], text[1:]) for text in train)]
     assert order == [
@@ -134,7 +119,7 @@ def test_the_default_chunk_is_that_of_the_published_mix():
 
 
 def test_unequal_shares_end_in_the_same_turn(tmp_path):
-    sources = [make(tmp_path, name, [f"{name}{i:03d}" for i in range(99)]) for name in "ab"]
+    sources = [make_splits(tmp_path, name, [f"{name}{i:03d}" for i in range(99)]) for name in "ab"]
     train, _, _ = mix(tmp_path, sources, bytes=160, shares=[3, 1], chunk_bytes=24)
     assert "".join(text[0] for text in train) == "aaaaaabb" * 5
 
@@ -152,17 +137,17 @@ def test_no_share_is_too_large_and_each_is_the_beginning_of_its_part(tmp_path, o
     rng = np.random.default_rng(seed)
     parts = [[f"{n}{text}" for text in random_documents((seed, n), 300)] for n in range(3)]
     held_out = [[f"{n}{text}" for text in random_documents((seed, n, 1), 40)] for n in range(3)]
-    sources = [make(tmp_path, f"p{n}", parts[n], held_out[n]) for n in range(3)]
+    sources = [make_splits(tmp_path, f"p{n}", parts[n], held_out[n]) for n in range(3)]
     shares = rng.integers(1, 5, 3).tolist()
     train, validation, counts = mix(
         tmp_path, sources, bytes=6000, shares=shares, validation_bytes=700, order=order
     )
-    for texts, split, whole, total in (
+    for documents, split, whole, total in (
         (train, "train", parts, 6000),
         (validation, "validation", held_out, 700),
     ):
         for n in range(3):
-            taken = [text for text in texts if text.startswith(str(n))]
+            taken = [text for text in documents if text.startswith(str(n))]
             told = counts[split]["parts"][f"p{n}"]
             assert told["bytes"] == size(taken) <= told["quota"]
             assert abs(told["quota"] - total * shares[n] / sum(shares)) < 1
@@ -184,7 +169,7 @@ def test_no_share_is_too_large_and_each_is_the_beginning_of_its_part(tmp_path, o
 
 def test_without_a_size_all_is_taken_as_it_is(tmp_path):
     a, b = random_documents(1, 50), random_documents(2, 90)
-    sources = [make(tmp_path, "a", a, ["1", "2"]), make(tmp_path, "b", b)]
+    sources = [make_splits(tmp_path, "a", a, ["1", "2"]), make_splits(tmp_path, "b", b)]
     train, validation, counts = mix(tmp_path, sources, order="concatenate")
     assert train == [*a, *b]
     assert validation == ["1", "2"]
@@ -192,7 +177,10 @@ def test_without_a_size_all_is_taken_as_it_is(tmp_path):
 
 
 def test_with_shares_and_no_size_as_much_is_taken_as_there_is(tmp_path):
-    sources = [make(tmp_path, "a", ["aa"] * 50, ["h"] * 6), make(tmp_path, "b", ["bb"] * 9, "hhh")]
+    sources = [
+        make_splits(tmp_path, "a", ["aa"] * 50, ["h"] * 6),
+        make_splits(tmp_path, "b", ["bb"] * 9, "hhh"),
+    ]
     train, validation, _ = mix(tmp_path, sources, shares=[2, 1])
     assert (train.count("aa"), train.count("bb")) == (18, 9)
     assert len(validation) == 9
@@ -201,21 +189,21 @@ def test_with_shares_and_no_size_as_much_is_taken_as_there_is(tmp_path):
 def test_held_out_text_is_mixed_in_every_part_of_it(tmp_path):
     """However large the chunks to train on: perplexity is measured on its beginning."""
     held_out = {name: [name * 1000 for _ in range(50)] for name in "ab"}
-    sources = [make(tmp_path, name, ["x" * 9], held_out[name]) for name in "ab"]
+    sources = [make_splits(tmp_path, name, ["x" * 9], held_out[name]) for name in "ab"]
     _, validation, _ = mix(tmp_path, sources, order="concatenate")
     beginning = "".join(validation)[:20_000]
     assert 8_000 <= beginning.count("a") <= 12_000
 
 
 def test_a_document_that_two_parts_have_stays_twice(tmp_path):
-    sources = [make(tmp_path, name, ["same", "same", name]) for name in "ab"]
+    sources = [make_splits(tmp_path, name, ["same", "same", name]) for name in "ab"]
     train, _, _ = mix(tmp_path, sources)
     assert sorted(train) == ["a", "b", *["same"] * 4]
 
 
 def test_a_shuffle_is_random_and_the_same_each_time(tmp_path, monkeypatch):
     documents = [f"{i:04d}" for i in range(600)]
-    source = make(tmp_path, "a", documents)
+    source = make_splits(tmp_path, "a", documents)
     once, _, _ = mix(tmp_path, [source], order="shuffle", seed=1)
     content = target(tmp_path).train.read_bytes()
     assert once != documents and sorted(once) == documents
@@ -241,7 +229,10 @@ def test_all_orders_of_a_shuffle_are_equally_likely(tmp_path, monkeypatch):
 
 
 def test_more_than_there_is_is_refused_with_what_there_is(tmp_path):
-    sources = [make(tmp_path, "a", ["aa"] * 50, ["h"]), make(tmp_path, "b", ["bb"] * 9, ["h"])]
+    sources = [
+        make_splits(tmp_path, "a", ["aa"] * 50, ["h"]),
+        make_splits(tmp_path, "b", ["bb"] * 9, ["h"]),
+    ]
     with pytest.raises(
         ValueError, match=r"corpus 'b' has 18 bytes to train on, .* is 20; lower"
     ) as e:
@@ -254,7 +245,7 @@ def test_more_than_there_is_is_refused_with_what_there_is(tmp_path):
 
 
 def test_a_line_longer_than_its_share_is_refused(tmp_path):
-    sources = [make(tmp_path, "a", ["a" * 50]), make(tmp_path, "b", ["b"] * 50)]
+    sources = [make_splits(tmp_path, "a", ["a" * 50]), make_splits(tmp_path, "b", ["b"] * 50)]
     with pytest.raises(
         ValueError, match="corpus 'a': its first line is longer than its share of 20"
     ):
@@ -264,7 +255,10 @@ def test_a_line_longer_than_its_share_is_refused(tmp_path):
 
 def test_held_out_text_that_nobody_asked_for_may_be_of_one_part(tmp_path):
     """Of 3 bytes that each part could give, one can't give any; that is an error on demand."""
-    sources = [make(tmp_path, "a", ["a"] * 9, ["hhh"]), make(tmp_path, "b", ["b"] * 9, ["h" * 9])]
+    sources = [
+        make_splits(tmp_path, "a", ["a"] * 9, ["hhh"]),
+        make_splits(tmp_path, "b", ["b"] * 9, ["h" * 9]),
+    ]
     _, validation, counts = mix(tmp_path, sources, bytes=10)
     assert validation == ["hhh"]
     assert counts["validation"]["parts"]["b"] == {"quota": 3, "documents": 0, "bytes": 0}
@@ -277,7 +271,7 @@ def test_held_out_text_that_nobody_asked_for_may_be_of_one_part(tmp_path):
 
 def test_the_first_of_a_corpus(tmp_path):
     documents = ["one two three", "four five\nsix", "seven"]
-    source = make(tmp_path, "a", documents, ["held", "out"])
+    source = make_splits(tmp_path, "a", documents, ["held", "out"])
     for keys, expected in (
         ({"documents": 2}, documents[:2]),
         ({"documents": 3}, documents),
@@ -295,7 +289,7 @@ def test_the_first_of_a_corpus(tmp_path):
 
 def test_a_random_sample_is_in_the_order_of_its_corpus(tmp_path):
     documents = [f"{i:03d} {'x' * (i % 7)}" for i in range(500)]
-    source = make(tmp_path, "a", documents)
+    source = make_splits(tmp_path, "a", documents)
     samples = [take(tmp_path, source, documents=100, which="random", seed=s)[0] for s in range(3)]
     for sample in samples:
         assert len(sample) == 100 and sample == sorted(sample) and set(sample) < set(documents)
@@ -308,7 +302,7 @@ def test_a_random_sample_is_in_the_order_of_its_corpus(tmp_path):
 
 
 def test_taking_more_than_there_is_is_refused(tmp_path):
-    source = make(tmp_path, "a", ["one two", "three"])
+    source = make_splits(tmp_path, "a", ["one two", "three"])
     for keys, there in (({"words": 4}, "3 words"), ({"bytes": 99}, "12 bytes")):
         with pytest.raises(ValueError, match=f"corpus 'a' has {there} to train on, not"):
             take(tmp_path, source, **keys)
@@ -413,7 +407,7 @@ def test_whether_a_corpus_holds_out_what_its_sources_do():
 
 
 def test_the_script_writes_both_splits_and_what_was_done(tmp_path):
-    sources = [make(tmp_path, name, [name * 5] * 4, [name]) for name in "ab"]
+    sources = [make_splits(tmp_path, name, [name * 5] * 4, [name]) for name in "ab"]
     out = target(tmp_path)
     spec = {"source": "mix", "corpora": ["a", "b"], "bytes": 30}
     command = [sys.executable, PROJECT / "scripts" / "derive.py", "--spec", json.dumps(spec)]

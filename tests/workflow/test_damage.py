@@ -7,6 +7,7 @@ import shutil
 import subprocess
 
 import pytest
+from result_files import contents
 
 pytestmark = pytest.mark.workflow
 
@@ -42,11 +43,6 @@ def states_of(folder):
     """Content, and which file it is, of each file below a folder."""
     files = (path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder): (path.read_bytes(), path.stat().st_ino) for path in files}
-
-
-def contents(folder, pattern):
-    files = folder.glob(pattern)
-    return {path.relative_to(folder): path.read_bytes() for path in files if path.is_file()}
 
 
 @pytest.mark.parametrize(

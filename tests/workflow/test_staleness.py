@@ -5,6 +5,7 @@ import shutil
 
 import polars as pl
 import pytest
+from result_files import contents
 
 pytestmark = pytest.mark.workflow
 
@@ -24,12 +25,6 @@ FIGURES = {**DRAWING, "plot_overview": 1, "comparisons": 1, "all": 1}
 def identities(folder):
     """Which file stands at each path: a file that is written again is another one."""
     return {path: path.stat().st_ino for path in folder.rglob("*") if path.is_file()}
-
-
-def contents(folder):
-    return {
-        path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()
-    }
 
 
 def test_a_removed_score_file_is_made_again_and_no_other(project, finished):
