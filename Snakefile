@@ -15,15 +15,19 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 
-PROJECT = Path(workflow.basedir)
+# Where this file lies, also when it is reached by a link, `include` or `module`.
+PROJECT = Path(str(workflow.current_basedir)).resolve()
 sys.path.insert(0, str(PROJECT / "scripts"))
 
+from ontogeny.origins import change, files_below, note
 from ontogeny.paths import Paths, project_path
 from ontogeny.published.revisions import read_revisions
-from ontogeny.study import StudyError, load_study, repeated_keys
+from ontogeny.scoring.stimuli.binomials import WORDS, read_words, words_of
+from ontogeny.study import StudyError, load_study, repeated_keys, views
 from ontogeny.study.corpora import DerivedCorpus, InsertCorpus, InterventionCorpus
 from ontogeny.study.derivation import sources_of
 from ontogeny.study.downloads import DOWNLOAD
+from ontogeny.study.models import TOKENIZER_FILES
 from ontogeny.study.runs import seed_families
 from ontogeny.study.schedule import reported_steps, segments
 from ontogeny.inputs import check_inputs, checkpoint_steps, matching_files
@@ -64,6 +68,7 @@ include: "rules/exposure.smk"
 include: "rules/analysis.smk"
 include: "rules/across_runs.smk"
 include: "rules/figures.smk"
+include: "rules/stale.smk"
 
 
 onsuccess:
@@ -75,3 +80,4 @@ rule all:
     input:
         rules.tables.input,
         rules.figures.input,
+        weights_of_unscored_runs,

@@ -15,7 +15,8 @@ from transformers import PreTrainedModel
 
 import score_segment
 from ontogeny.corpus.tokenizer import TokenizerInfo, load_tokenizer, save_tokenizer, train_bpe
-from ontogeny.files import sha256, write_json
+from ontogeny.files import write_json
+from ontogeny.origins import sha256
 from ontogeny.paths import Paths
 from ontogeny.progress import say
 from ontogeny.scoring.index import (

@@ -36,7 +36,8 @@ from transformers import PreTrainedModel
 
 import score_segment
 from ontogeny.corpus.tokenizer import load_tokenizer, save_tokenizer, train_bpe
-from ontogeny.files import read_json, sha256
+from ontogeny.files import read_json
+from ontogeny.origins import sha256
 from ontogeny.paths import Paths
 from ontogeny.progress import say
 from ontogeny.scoring.index import Index, binomial_strings, make_index, pair_strings

@@ -7,7 +7,7 @@ rule comparisons:
         stimuli=[stimuli_of(probe) for probe in BINOMIALS.values()],
         weights=[file for probe in BINOMIALS.values() for file in weights_of(probe)],
         responses=[
-            project_path(probe.responses)
+            of_study(probe.responses)
             for probe in BINOMIALS.values()
             if probe.responses is not None
         ],
@@ -27,7 +27,7 @@ rule comparisons:
         script=f"{SCRIPTS}/comparisons.py",
         runs=sorted(runs_with(BINOMIALS)),
         probes=[
-            f"--probe {name} {quote(spec(probe))} {quote(stimuli_of(probe))}"
+            f"--probe {name} {quote(views.as_json(views.analysed(probe)))} {quote(stimuli_of(probe))}"
             for name, probe in BINOMIALS.items()
         ],
         folder=lambda wildcards: P.root,
@@ -100,9 +100,12 @@ rule insertions:
         runtime=ANALYSIS.runtime,
     params:
         script=f"{SCRIPTS}/insertions.py",
-        runs=[f"--run {name} {quote(spec(study.runs[name]))}" for name in trained_with(BINOMIALS)],
+        runs=[
+            f"--run {name} {TRAINED[name].corpus} {' '.join(probes_for(name, BINOMIALS))}"
+            for name in trained_with(BINOMIALS)
+        ],
         probes=[
-            f"--probe {name} {quote(spec(probe))} {quote(stimuli_of(probe))}"
+            f"--probe {name} {quote(views.as_json(views.analysed(probe)))} {quote(stimuli_of(probe))}"
             for name, probe in BINOMIALS.items()
         ],
         inserted=[f"--inserted {name} {P.corpus(name, 'provenance.json')}" for name in INSERTED],

@@ -24,14 +24,16 @@ for run in runs_with(BINOMIALS):
         params:
             name=run,
             script=f"{SCRIPTS}/preferences.py",
-            run=of(run, run_spec),
-            probes=of(run, probe_arguments(BINOMIALS, scoring_spec)),
+            run=of(run, view(views.scheduled)),
+            trained_as=trained_as(run),
+            probes=of(run, probe_arguments(BINOMIALS, views.indexed)),
             folder=lambda wildcards: SCORED_FOLDER,
         message:
             f"Preferences of {run}, by item"
         shell:
             "python {params.script:q} --study-folder {params.folder} --name {params.name}"
-            " --run {params.run:q} {params.probes} --output {output} 2>&1 | tee {log}"
+            " --run {params.run:q} {params.trained_as} {params.probes}"
+            " --output {output} 2>&1 | tee {log}"
 
 
 rule correlations:
@@ -54,14 +56,14 @@ rule correlations:
         runtime=ANALYSIS.runtime,
     params:
         script=f"{SCRIPTS}/correlations.py",
-        run=run_spec,
+        trained=lambda wildcards: "--trained" if wildcards.run in TRAINED else "",
         probes=probe_arguments(BINOMIALS),
         folder=lambda wildcards: SCORED_FOLDER,
     message:
         "Correlations of {wildcards.run}"
     shell:
         "python {params.script:q} --study-folder {params.folder} --name {wildcards.run}"
-        " --run {params.run:q} {params.probes} --output {output} 2>&1 | tee {log}"
+        " {params.trained} {params.probes} --output {output} 2>&1 | tee {log}"
 
 
 rule trajectories:
@@ -85,14 +87,14 @@ rule trajectories:
         runtime=ANALYSIS.runtime,
     params:
         script=f"{SCRIPTS}/trajectories.py",
-        run=run_spec,
+        trained=lambda wildcards: "--trained" if wildcards.run in TRAINED else "",
         probes=probe_arguments(BINOMIALS),
         folder=lambda wildcards: SCORED_FOLDER,
     message:
         "Peak, end and fall of each trajectory of {wildcards.run}"
     shell:
         "python {params.script:q} --study-folder {params.folder} --name {wildcards.run}"
-        " --run {params.run:q} {params.probes} --output {output} 2>&1 | tee {log}"
+        " {params.trained} {params.probes} --output {output} 2>&1 | tee {log}"
 
 
 rule regressions:
@@ -118,14 +120,14 @@ rule regressions:
         runtime=ANALYSIS.runtime,
     params:
         script=f"{SCRIPTS}/regressions.py",
-        run=run_spec,
+        trained=lambda wildcards: "--trained" if wildcards.run in TRAINED else "",
         probes=probe_arguments(BINOMIALS),
         folder=lambda wildcards: SCORED_FOLDER,
     message:
         "Regressions of the preferences of {wildcards.run}"
     shell:
         "python {params.script:q} --study-folder {params.folder} --name {wildcards.run}"
-        " --run {params.run:q} {params.probes} --output {output.regressions}"
+        " {params.trained} {params.probes} --output {output.regressions}"
         " --deviations {output.deviations} --constraints {output.constraints} 2>&1 | tee {log}"
 
 
@@ -152,14 +154,14 @@ rule learning:
         runtime=ANALYSIS.runtime,
     params:
         script=f"{SCRIPTS}/learning.py",
-        run=run_spec,
+        trained=lambda wildcards: "--trained" if wildcards.run in TRAINED else "",
         probes=probe_arguments(BINOMIALS),
         folder=lambda wildcards: SCORED_FOLDER,
     message:
         "How many exposures the items of {wildcards.run} needed"
     shell:
         "python {params.script:q} --study-folder {params.folder} --name {wildcards.run}"
-        " --run {params.run:q} {params.probes} --output {output.by_item}"
+        " {params.trained} {params.probes} --output {output.by_item}"
         " --learning {output.learning} --thresholds {output.thresholds} 2>&1 | tee {log}"
 
 
@@ -186,14 +188,16 @@ for run in runs_with(MINIMAL_PAIRS):
         params:
             name=run,
             script=f"{SCRIPTS}/minimal_pairs.py",
-            run=of(run, run_spec),
+            run=of(run, view(views.scheduled)),
+            trained_as=trained_as(run),
             probes=of(run, probe_arguments(MINIMAL_PAIRS)),
             folder=lambda wildcards: SCORED_FOLDER,
         message:
             f"Minimal pairs of {run}"
         shell:
             "python {params.script:q} --study-folder {params.folder} --name {params.name}"
-            " --run {params.run:q} {params.probes} --output {output} 2>&1 | tee {log}"
+            " --run {params.run:q} {params.trained_as} {params.probes}"
+            " --output {output} 2>&1 | tee {log}"
 
 
 rule stuck:
@@ -273,22 +277,22 @@ for run in runs_with(COMPLETIONS):
         params:
             name=run,
             script=f"{SCRIPTS}/completions.py",
-            run=of(run, run_spec),
+            run=of(run, view(views.scheduled)),
+            trained_as=trained_as(run),
             probes=of(run, probe_arguments(COMPLETIONS)),
             folder=lambda wildcards: SCORED_FOLDER,
         message:
             f"Completions of {run}"
         shell:
             "python {params.script:q} --study-folder {params.folder} --name {params.name}"
-            " --run {params.run:q} {params.probes} --output {output} 2>&1 | tee {log}"
+            " --run {params.run:q} {params.trained_as} {params.probes}"
+            " --output {output} 2>&1 | tee {log}"
 
 
 rule losses:
     input:
-        lambda wildcards: [
-            P.segment(wildcards.run, segment.number, "losses.csv")
-            for segment in segments_of(wildcards.run)
-        ],
+        losses=segment_files("losses.csv"),
+        manifests=segment_files("manifest.json"),
     output:
         P.run_table("{run}", "losses"),
     log:
@@ -299,10 +303,12 @@ rule losses:
         ENVIRONMENT
     params:
         script=f"{SCRIPTS}/losses.py",
+        trained_as=lambda wildcards: trained_as(wildcards.run),
     message:
         "Loss curve of {wildcards.run}"
     shell:
-        "python {params.script:q} --segments {input} --output {output} 2>&1 | tee {log}"
+        "python {params.script:q} --segments {input.losses} --manifests {input.manifests}"
+        " {params.trained_as} --output {output} 2>&1 | tee {log}"
 
 
 for run in runs_with(PERPLEXITY):
@@ -323,11 +329,13 @@ for run in runs_with(PERPLEXITY):
         params:
             name=run,
             script=f"{SCRIPTS}/perplexity.py",
-            run=of(run, run_spec),
+            run=of(run, view(views.scheduled)),
+            trained_as=trained_as(run),
             probes=of(run, lambda wildcards: list(probes_for(wildcards.run, PERPLEXITY))),
             folder=lambda wildcards: SCORED_FOLDER,
         message:
             f"Perplexity of {run}"
         shell:
             "python {params.script:q} --study-folder {params.folder} --name {params.name}"
-            " --run {params.run:q} --probes {params.probes} --output {output} 2>&1 | tee {log}"
+            " --run {params.run:q} {params.trained_as} --probes {params.probes}"
+            " --output {output} 2>&1 | tee {log}"

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import asdict
+from functools import cache
 from shlex import quote
 from types import SimpleNamespace
 
@@ -117,37 +117,23 @@ def spec(section):
     return section.model_dump_json(exclude_defaults=True)
 
 
-def scoring_spec(probe):
-    """A probe as JSON without what only analyses use, so that these alone are made again."""
-    analysed = {"exposure_bins", "prior", "constraints", "responses", "only_corpora"}
-    return probe.model_dump_json(exclude_defaults=True, exclude=analysed)
-
-
-def run_spec(wildcards):
-    return spec(study.runs[wildcards.run])
-
-
-def released_spec(wildcards):
-    """A published run without its schedule, which only tells what is missing."""
-    schedule = {"last_step": None, "checkpoints": None}
-    return spec(RELEASED[wildcards.run].model_copy(update=schedule))
-
-
 def released_files(wildcards):
-    return matching_files(RELEASED[wildcards.run].files)
+    return [outside(file) for file in matching_files(RELEASED[wildcards.run].files)]
 
 
-def order_spec(wildcards):
-    """Which text a run sees when: a change in the learning rate, say, is none in this."""
-    keys = ["corpus", "tokenizer", "architecture", "seed", "tokens", "steps", "block_size"]
-    keys += ["batch_size", "sampling", "shuffle", "checkpoints"]
-    return study.runs[wildcards.run].model_dump_json(include=set(keys), exclude_defaults=True)
+def view(function):
+    """A params function of the wildcard `run`: a view of that run, as JSON."""
+    return lambda wildcards: views.as_json(function(study.runs[wildcards.run]))
 
 
-def train_spec(wildcards):
+def trained_view(run):
     """All that a run's weights depend on, but its text."""
-    run = study.runs[wildcards.run]
-    return f'{{"run": {spec(run)}, "architecture": {spec(study.architectures[run.architecture])}}}'
+    return views.trained(study.runs[run], study.architectures[study.runs[run].architecture])
+
+
+def trained_as(run):
+    """The option that names what a run's weights are made from, for those who read its scores."""
+    return f"--trained-as {views.name_of(trained_view(run))}" if run in TRAINED else ""
 
 
 def tokens_of(file):
@@ -161,11 +147,6 @@ def tokenizer_of(wildcards):
     return P.tokenizer(study.runs[wildcards.run].tokenizer, "tokenizer.json")
 
 
-def architecture_of(wildcards):
-    run = study.runs[wildcards.run]
-    return P.architecture(run.architecture, run.tokenizer)
-
-
 def longest_block(wildcards):
     """The longest training sequence of an architecture."""
     return max(
@@ -173,25 +154,58 @@ def longest_block(wildcards):
     )
 
 
+def outside(path):
+    """A file that is not made here, as an input. Its time does not count: whether it is still what
+    was read, its content tells (rules/stale.smk). A download's time does, since a job makes it."""
+    return path if path.startswith("downloads/") else ancient(path)
+
+
+def of_study(path):
+    """A file that a study names, as an input."""
+    return outside(project_path(path))
+
+
 def source_files(key):
     """Input function: the files of a corpus that is read from files."""
 
     def files(wildcards):
-        return matching_files(getattr(study.corpora[wildcards.corpus], key, []))
+        found = matching_files(getattr(study.corpora[wildcards.corpus], key, []))
+        return [outside(file) for file in found]
 
     return files
+
+
+def folder_of(path):
+    """The files of a folder that may stand where a name on the Hub may; none for such a name."""
+    folder = Path(project_path(path))
+    return [outside(file) for file in (str(folder), *files_below(folder)) if folder.is_dir()]
+
+
+def dataset_files(wildcards):
+    """The files of a dataset that is a folder here."""
+    corpus = study.corpora[wildcards.corpus]
+    return folder_of(corpus.dataset) if corpus.source == "hub" else []
+
+
+def tokenizer_files(wildcards):
+    """The files of a tokenizer that is a folder here."""
+    tokenizer = study.tokenizers[wildcards.tokenizer]
+    if tokenizer.type != "pretrained":
+        return []
+    folder = Path(project_path(tokenizer.path))
+    return [outside(str(folder / name)) for name in TOKENIZER_FILES if (folder / name).is_file()]
 
 
 def archive_of(wildcards):
     """The archive that a member is taken from: a download, or the copy in its place."""
     name = wildcards.archive.split("/")[0]
-    return project_path(study.downloads[name].path or f"{DOWNLOAD}{wildcards.archive}")
+    return of_study(study.downloads[name].path or f"{DOWNLOAD}{wildcards.archive}")
 
 
 def toy_files(wildcards):
     if study.corpora[wildcards.corpus].source != "toy":
         return []
-    return [project_path(f"data/toy/{file}") for file in TOY_FILES]
+    return [of_study(f"data/toy/{file}") for file in TOY_FILES]
 
 
 def corpora_read(wildcards):
@@ -217,14 +231,14 @@ def items_inserted_or_removed(wildcards):
     if not isinstance(corpus, InterventionCorpus):
         return []
     made = corpus.items_from and P.corpus(corpus.items_from, "items.csv")
-    return made or project_path(corpus.items)
+    return made or of_study(corpus.items)
 
 
 def insertion_files(wildcards):
     """Templates and counts of a corpus with insertions."""
     corpus = DERIVED[wildcards.corpus]
     files = [getattr(corpus, key, None) for key in ("templates", "counts_file")]
-    return [project_path(file) for file in files if file is not None]
+    return [of_study(file) for file in files if file is not None]
 
 
 def training_documents(wildcards):
@@ -241,18 +255,18 @@ def stimuli_of(probe):
         corpus, path, made = probe.pairs_from, probe.pairs, "pairs.csv"
     else:
         corpus, path, made = None, probe.items, None
-    return P.corpus(corpus, made) if corpus else project_path(path)
+    return P.corpus(corpus, made) if corpus else of_study(path)
 
 
 def prompts_of(probe):
     """The file of a binomials probe's prompts."""
-    return project_path(probe.prompts) if probe.type == "binomials" else []
+    return of_study(probe.prompts) if probe.type == "binomials" else []
 
 
 def weights_of(probe):
     """Files of constraint weights that a binomials probe refers to."""
     return [
-        project_path(reference.weights)
+        of_study(reference.weights)
         for reference in getattr(probe, "references", {}).values()
         if reference.weights is not None
     ]
@@ -262,7 +276,7 @@ def indexed_arguments(wildcards):
     """For score_segment.py: each probe that has an index, with its settings."""
     tokenizer = study.runs[wildcards.run].tokenizer
     return [
-        f"--probe {name} {quote(scoring_spec(probe))} {P.index(name, tokenizer)}"
+        f"--probe {name} {quote(views.as_json(views.scored(probe)))} {P.index(name, tokenizer)}"
         for name, probe in probes_for(wildcards.run, INDEXED).items()
     ]
 
@@ -289,7 +303,7 @@ def perplexity_arguments(wildcards):
         folder = tokens_of("")(wildcards).rstrip("/")
         own = [f"--training-tokens {folder}"]
     return own + [
-        f"--perplexity {name} {quote(spec(PERPLEXITY[name]))} {corpus} "
+        f"--perplexity {name} {quote(views.as_json(views.scored(PERPLEXITY[name])))} {corpus} "
         + P.tokens(corpus, tokenizer, "").rstrip("/")
         for name, corpus in perplexity_corpora(wildcards.run).items()
     ]
@@ -337,15 +351,16 @@ def trained_with(probes):
     return [name for name in runs_with(probes) if name in TRAINED]
 
 
-def revisions_of(steps):
-    """Param function: the lines of a published run's list that one job fetches. They are all that
-    the job depends on, so another line of the list that changes remakes nothing."""
+@cache
+def list_of(run):
+    """The list of a published run's checkpoints."""
+    return read_revisions(Path(project_path(FETCHED[run].revisions)))
 
-    def revisions(wildcards):
-        rows = read_revisions(Path(project_path(FETCHED[wildcards.run].revisions)))
-        return json.dumps([asdict(row) for row in rows if row.step in steps])
 
-    return revisions
+def fetched_view(run, steps):
+    """What one job fetches: its lines of the list are all that it depends on, so another line that
+    changes makes nothing again."""
+    return views.fetched(FETCHED[run].model, (row for row in list_of(run) if row.step in steps))
 
 
 def publish_spec(wildcards):

@@ -5,6 +5,7 @@ rule corpus:
     input:
         files=source_files("files"),
         validation_files=source_files("validation_files"),
+        dataset=dataset_files,
         toy=toy_files,
     output:
         train=P.corpus("{corpus}", "train.parquet"),

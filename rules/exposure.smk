@@ -59,7 +59,7 @@ rule exposures:
         runtime=ANALYSIS.runtime,
     params:
         script=f"{SCRIPTS}/exposures.py",
-        run=order_spec,
+        run=view(views.ordered),
     message:
         "Exposures of {wildcards.run} to the items of {wildcards.probe}"
     shell:
@@ -92,7 +92,7 @@ rule bigrams:
         runtime=CORPUS.runtime,
     params:
         script=f"{SCRIPTS}/bigrams.py",
-        run=order_spec,
+        run=view(views.ordered),
     message:
         "What the bigrams that {wildcards.run} has read say of the pairs of {wildcards.probe}"
     shell:

@@ -28,7 +28,7 @@ for number, (name, run) in enumerate(RELEASED.items()):
             runtime=ANALYSIS.runtime,
         params:
             script=f"{SCRIPTS}/import_scores.py",
-            run=released_spec,
+            run=view(views.released),
             max_prompts=f"--max-prompts {probe.max_prompts}" if probe.max_prompts else "",
             folder=lambda wildcards: SCORED_FOLDER,
         message:
@@ -58,7 +58,7 @@ rule completeness:
         runtime=ANALYSIS.runtime,
     params:
         script=f"{SCRIPTS}/completeness.py",
-        run=run_spec,
+        run=view(views.scheduled),
         folder=lambda wildcards: SCORED_FOLDER,
     message:
         "Completeness of {wildcards.run}"

@@ -109,6 +109,23 @@ def missing_scores(wildcards):
     ]
 
 
+def weights_of_unscored_runs(wildcards):
+    """Weights that no score file asks for."""
+    return [
+        P.checkpoint(run, step, "model.safetensors")
+        for run in TRAINED
+        if not study.scored_on(run) and study.keep_checkpoints == "all"
+        for step in STEPS[run]
+    ]
+
+
+def segment_files(file):
+    """Input function: a file of each of a run's segments."""
+    return lambda wildcards: [
+        P.segment(wildcards.run, segment.number, file) for segment in segments_of(wildcards.run)
+    ]
+
+
 def reported_scores_of(probes):
     """Input function: the score files of a run at those checkpoints whose pairs are looked into."""
     return lambda wildcards: [
@@ -161,16 +178,16 @@ def weights_for(probes):
 def responses_for(probes):
     """Input function: the files of people's choices of those of the probes."""
     return lambda wildcards: [
-        project_path(probe.responses)
+        of_study(probe.responses)
         for probe in probes_for(wildcards.run, probes).values()
         if probe.responses is not None
     ]
 
 
-def probe_arguments(probes, settings=spec):
+def probe_arguments(probes, settings=views.analysed):
     """For the scripts that make tables: each probe of a run with its settings and stimuli."""
     return lambda wildcards: [
-        f"--probe {name} {quote(settings(probe))} {quote(stimuli_of(probe))}"
+        f"--probe {name} {quote(views.as_json(settings(probe)))} {quote(stimuli_of(probe))}"
         for name, probe in probes_for(wildcards.run, probes).items()
     ]
 

@@ -39,12 +39,17 @@ for rule_name, run, segment in segment_rules("score", TRAINED | FETCHED):
             script=f"{SCRIPTS}/score_segment.py",
             indexed=of(run, indexed_arguments),
             perplexity=of(run, perplexity_arguments),
+            trained_as=views.name_of(
+                trained_view(run) if run in TRAINED else fetched_view(run, segment.checkpoints)
+            ),
+            steps=list(segment.checkpoints),
             block_size=study.runs[run].block_size,
             folder=lambda wildcards: SCORED_FOLDER,
         message:
             f"Score {run} to step {segment.end}"
         shell:
             "python {params.script:q} --name {params.run} --manifest {input.manifest}"
+            " --trained-as {params.trained_as} --steps {params.steps}"
             " --tokenizer {input.tokenizer} --study-folder {params.folder}"
             " --records {output.records} {params.indexed} {params.perplexity} --block-size {params.block_size}"
             " --threads {threads} --gpu {resources.gpu} --batch-tokens {resources.batch_tokens} 2>&1 | tee {log}"

@@ -4,6 +4,7 @@
 rule tokenizer:
     input:
         documents=training_documents,
+        folder=tokenizer_files,
     output:
         tokenizer=P.tokenizer("{tokenizer}", "tokenizer.json"),
         config=P.tokenizer("{tokenizer}", "tokenizer_config.json"),
@@ -72,7 +73,7 @@ rule index:
     input:
         stimuli=lambda wildcards: stimuli_of(INDEXED[wildcards.probe]),
         prompts=lambda wildcards: prompts_of(INDEXED[wildcards.probe]),
-        weights=lambda wildcards: weights_of(INDEXED[wildcards.probe]),
+        weights=lambda wildcards: weights_of(INDEXED[wildcards.probe]),  # are only checked
         tokenizer=P.tokenizer("{tokenizer}", "tokenizer.json"),
     output:
         P.index("{probe}", "{tokenizer}"),
@@ -85,7 +86,8 @@ rule index:
         ENVIRONMENT
     params:
         script=f"{SCRIPTS}/index.py",
-        spec=lambda wildcards: scoring_spec(INDEXED[wildcards.probe]),
+        spec=lambda wildcards: views.as_json(views.indexed(INDEXED[wildcards.probe])),
+        check=lambda wildcards: spec(INDEXED[wildcards.probe]),
         prompts=lambda wildcards, input: (
             f"--prompts {quote(input.prompts)}" if input.prompts else ""
         ),
@@ -93,6 +95,7 @@ rule index:
     message:
         "Index of probe {wildcards.probe} under tokenizer {wildcards.tokenizer}"
     shell:
-        "python {params.script:q} --spec {params.spec:q} --stimuli {input.stimuli:q}"
+        "python {params.script:q} --spec {params.spec:q} --check {params.check:q}"
+        " --stimuli {input.stimuli:q}"
         " {params.prompts} --tokenizer {input.tokenizer} {params.positions}"
         " --output {output} 2>&1 | tee {log}"

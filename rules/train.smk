@@ -1,5 +1,6 @@
 # Training: a chain of segments. Each begins from the state that the one before it left.
-# The state is `ancient`: one that is made again is byte-identical, so it remakes nothing.
+# The state is `ancient`: one that is made again is byte-identical, so it remakes nothing. So is the
+# architecture: it is checked there, and what it says is in the spec.
 
 
 # Before training: a mistake in an architecture must not cost the checkpoints of an earlier run.
@@ -42,7 +43,7 @@ for rule_name, run, segment in segment_rules("train", TRAINED):
             meta=of(run, tokens_of("meta.json")),
             documents=of(run, tokens_of("train.documents.npy")),
             tokenizer=of(run, tokenizer_of),
-            architecture=of(run, architecture_of),
+            architecture=ancient(P.architecture(TRAINED[run].architecture, TRAINED[run].tokenizer)),
             state=ancient(P.state(run, segment.number - 1)) if segment.start else [],
         output:
             losses=P.segment(run, segment.number, "losses.csv"),
@@ -72,15 +73,20 @@ for rule_name, run, segment in segment_rules("train", TRAINED):
         params:
             run=run,
             script=f"{SCRIPTS}/train.py",
-            spec=of(run, train_spec),
+            spec=views.as_json(trained_view(run)),
             segment=segment.number,
+            begin=segment.start,
+            end=segment.end,
+            checkpoints=list(segment.checkpoints),
+            max_loss=f"--max-loss {TRAINED[run].max_loss}" if TRAINED[run].max_loss else "",
             state=(f"--state {P.state(run, segment.number - 1)}" if segment.start else ""),
             folder=lambda wildcards: P.root,
         message:
             f"Train {run} to step {segment.end}"
         shell:
             "python {params.script:q} --name {params.run} --spec {params.spec:q}"
-            " --segment {params.segment} --tokens {input.tokens} --meta {input.meta}"
+            " --segment {params.segment} --begin {params.begin} --end {params.end}"
+            " --checkpoints {params.checkpoints} {params.max_loss} --tokens {input.tokens} --meta {input.meta}"
             " --documents {input.documents}"
             " --tokenizer {input.tokenizer} {params.state} --study-folder {params.folder}"
             " --threads {threads} --gpu {resources.gpu} --batch-tokens {resources.batch_tokens}"

@@ -10,7 +10,7 @@ import polars as pl
 from ontogeny.analysis import completions
 from ontogeny.analysis.capacity import Run, capacity, curves, summary
 from ontogeny.command import run as run_command
-from ontogeny.files import replacing
+from ontogeny.files import read_json, replacing
 from ontogeny.paths import Paths
 from ontogeny.tables import read_table
 
@@ -61,7 +61,7 @@ def main() -> None:
 
 def _read(paths: Paths, name: str, settings: dict[str, str | int | float]) -> Run:
     sizes = Path(paths.architecture(settings["architecture"], settings["tokenizer"]))
-    parameters = json.loads(sizes.read_text())["trained_without_positions"]
+    parameters = read_json(sizes)["trained_without_positions"]
     return Run(
         labels={**settings, "run": name, "parameters": parameters},
         completions=read_table(paths.run_table(name, "completions"), completions.COLUMNS),

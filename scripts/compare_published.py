@@ -72,4 +72,4 @@ def _number(value: float | None, places: int) -> str:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, is_job=False)

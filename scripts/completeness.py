@@ -14,12 +14,14 @@ from ontogeny.published.binomial_scores import LOGPROBS
 from ontogeny.published.completeness import completeness_line
 from ontogeny.published.precision import FINER, Precision, precision_of
 from ontogeny.published.score_files import PublishedFile, published_files
+from ontogeny.scoring.records import require_as_scored
 from ontogeny.study.runs import ScoresRun, read_run
 from ontogeny.study_arguments import add_study_folder, study_paths
 
 
 def read_precision(scores: str) -> Precision:
     """The precision of both log-probabilities of a score file."""
+    require_as_scored([scores])
     table = pl.read_csv(scores, columns=LOGPROBS, infer_schema=False)
     return precision_of(text for column in table for text in column)
 

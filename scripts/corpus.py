@@ -7,14 +7,18 @@ from pydantic import TypeAdapter
 
 from ontogeny.command import run
 from ontogeny.corpus import documents, sources
-from ontogeny.files import sha256, write_json
-from ontogeny.study.corpora import Corpus, FactsCorpus, FilesCorpus
+from ontogeny.files import write_json
+from ontogeny.origins import sha256_of
+from ontogeny.paths import project_path
+from ontogeny.study.corpora import Corpus, FactsCorpus, FilesCorpus, HubCorpus
 
 
 def main() -> None:
     """Read the arguments, write the corpus and its provenance."""
     arguments = parse()
-    spec = TypeAdapter(Corpus).validate_json(arguments.spec)
+    given = spec = TypeAdapter(Corpus).validate_json(arguments.spec)
+    if isinstance(spec, HubCorpus) and Path(project_path(spec.dataset)).is_dir():
+        spec = spec.model_copy(update={"dataset": project_path(spec.dataset)})
     files = arguments.files
     if isinstance(spec, FilesCorpus | FactsCorpus) and not files:
         files = spec.files
@@ -34,7 +38,7 @@ def main() -> None:
         arguments.train,
         arguments.validation,
     )
-    provenance = {"corpus": spec.model_dump(), "documents": counts, "sources": described}
+    provenance = {"corpus": given.model_dump(), "documents": counts, "sources": described}
     write_json(arguments.provenance, provenance)
 
 
@@ -56,7 +60,7 @@ def parse() -> argparse.Namespace:
 
 def describe(path: str) -> dict:
     """Name, size and sha256 of a source file."""
-    return {"path": path, "bytes": Path(path).stat().st_size, "sha256": sha256(path)}
+    return {"path": path, "bytes": Path(path).stat().st_size, "sha256": sha256_of(path)}
 
 
 if __name__ == "__main__":

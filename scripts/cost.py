@@ -117,4 +117,4 @@ def vocabulary(text: str) -> tuple[str, int]:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, is_job=False)

@@ -8,9 +8,10 @@ from pydantic import TypeAdapter
 from ontogeny.command import run
 from ontogeny.corpus.splits import Splits
 from ontogeny.corpus.transforms import write_mix, write_take
-from ontogeny.files import sha256, write_json
+from ontogeny.files import write_json
 from ontogeny.interventions.insert import write_with_insertions
 from ontogeny.interventions.remove import write_without
+from ontogeny.origins import sha256_of
 from ontogeny.study.corpora import DerivedCorpus, InsertCorpus, MixCorpus, RemoveCorpus
 
 
@@ -47,7 +48,7 @@ def main() -> None:
 
 def describe(source: Splits) -> dict:
     """A corpus that was read: its name, and the sha256 of its files."""
-    hashes = {"train": sha256(source.train), "validation": sha256(source.validation)}
+    hashes = {"train": sha256_of(source.train), "validation": sha256_of(source.validation)}
     return {"corpus": source.name, "sha256": hashes}
 
 

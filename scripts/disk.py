@@ -103,4 +103,4 @@ def cells(files: RunFiles) -> list[str]:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, is_job=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 from ontogeny.command import run as run_command
 from ontogeny.exposure.counts import exposures
 from ontogeny.files import read_json, replacing
-from ontogeny.scoring.stimuli.binomials import read_words
+from ontogeny.scoring.stimuli.binomials import only_words
 from ontogeny.study.runs import read_run
 
 
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="the table (CSV)")
     args = parser.parse_args()
     tokens = read_json(args.meta)["splits"]["train"]["tokens"]
-    run, items = read_run(args.run), read_words(args.items)
+    run, items = read_run(args.run), only_words(args.items)
     table = exposures(args.name, run, tokens, items, args.occurrences, args.documents)
     with replacing(args.output) as temporary:
         table.write_csv(temporary)

@@ -15,13 +15,15 @@ import transformers
 
 import ontogeny
 from ontogeny.command import run as run_command
-from ontogeny.files import sha256, write_json
+from ontogeny.files import write_json
+from ontogeny.origins import sha256
 from ontogeny.paths import Paths
 from ontogeny.progress import Progress
 from ontogeny.published.fetch import download, load_in_fp32
 from ontogeny.published.hub import connect
 from ontogeny.published.revisions import revisions_from
 from ontogeny.study.schedule import checkpoint_name
+from ontogeny.study.views import fetched
 from ontogeny.training.model import check_causal, save_checkpoint
 
 
@@ -87,6 +89,7 @@ def main() -> None:
             "run": args.name,
             "segment": args.segment,
             "model": args.model,
+            "spec": fetched(args.model, rows),
             "parameters": model.num_parameters(),
             "seconds": round(time.perf_counter() - start, 3),
             "versions": {

@@ -6,13 +6,14 @@ import os
 from pathlib import Path
 
 from ontogeny.command import run as run_command
-from ontogeny.files import sha256, write_rows
+from ontogeny.files import write_rows
 from ontogeny.inputs import matching_files
+from ontogeny.origins import sha256
 from ontogeny.progress import Progress
 from ontogeny.published.binomial_scores import extra_columns, read_published, score_rows
 from ontogeny.published.score_files import published_files
 from ontogeny.scoring.records import Records, fingerprint
-from ontogeny.scoring.stimuli.binomials import read_prompts, read_words
+from ontogeny.scoring.stimuli.binomials import only_words, read_prompts
 from ontogeny.study.runs import read_run
 from ontogeny.study.schedule import checkpoint_name
 from ontogeny.study_arguments import add_study_folder, study_paths
@@ -29,7 +30,7 @@ def main() -> None:
     parser.add_argument("--records", type=Path, required=True, help="what was made from what")
     args = parser.parse_args()
     paths, run = study_paths(args), read_run(args.run)
-    items, prompts = read_words(args.items), read_prompts(args.prompts)
+    items, prompts = only_words(args.items), read_prompts(args.prompts)
     files = published_files(matching_files(run.files), run.tokens_per_step)
     extra = extra_columns(files)
     stimuli = [[item.alpha for item in items], prompts, args.max_prompts]
@@ -38,7 +39,7 @@ def main() -> None:
         for file in files:
             output = Path(paths.scores(run.probe, args.name, file.step))
             made_from = fingerprint(stimuli, extra, file.tokens, sha256(file.path))
-            if records.is_whole(output, made_from):
+            if records.keeps(output, made_from):
                 os.utime(output)
             else:
                 rows = read_published(file, items, prompts, args.max_prompts)
@@ -48,10 +49,10 @@ def main() -> None:
                     "step": file.step,
                     "tokens": file.tokens,
                 }
-                write_rows(output, score_rows(rows, checkpoint, extra))
+                write_rows(output, score_rows(rows, checkpoint, extra), record=False)
                 records.add(output, made_from)
             progress.advance(1, f"step {file.step:,}")
-    os.utime(args.records)
+    records.write()
 
 
 if __name__ == "__main__":

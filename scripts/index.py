@@ -3,11 +3,9 @@
 import argparse
 from pathlib import Path
 
-from pydantic import TypeAdapter
-
 from ontogeny.command import run
 from ontogeny.corpus.tokenizer import load_tokenizer
-from ontogeny.files import sha256
+from ontogeny.origins import off_record, sha256_of
 from ontogeny.progress import say
 from ontogeny.scoring.index import (
     Strings,
@@ -17,17 +15,22 @@ from ontogeny.scoring.index import (
     question_strings,
     save_index,
 )
-from ontogeny.scoring.stimuli.binomials import read_all_weights, read_binomials, read_prompts
+from ontogeny.scoring.stimuli.binomials import (
+    only_words,
+    read_all_weights,
+    read_binomials,
+    read_prompts,
+)
 from ontogeny.scoring.stimuli.completions import read_questions
 from ontogeny.scoring.stimuli.minimal_pairs import known_ties, read_minimal_pairs, sampled
-from ontogeny.study.probes import IndexedProbe
+from ontogeny.study.probes import BinomialsProbe, Probe
+from ontogeny.study.views import read_probe
 
 
-def strings_of(probe: IndexedProbe, stimuli: Path, prompts: Path | None) -> Strings:
+def strings_of(probe: Probe, stimuli: Path, prompts: Path | None) -> Strings:
     """The strings of a probe from its files, each line of which is checked."""
     if probe.type == "binomials":
-        items = read_binomials(stimuli, probe, read_all_weights(probe.references))
-        return binomial_strings(items, read_prompts(prompts, probe.max_prompts))
+        return binomial_strings(only_words(stimuli), read_prompts(prompts, probe.max_prompts))
     if probe.type == "minimal_pairs":
         pairs = sampled(read_minimal_pairs(stimuli), probe.sample)
         for pair in known_ties(pairs):
@@ -38,7 +41,14 @@ def strings_of(probe: IndexedProbe, stimuli: Path, prompts: Path | None) -> Stri
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--spec", required=True, help="the probe as JSON, as in a study")
+    parser.add_argument(
+        "--spec", required=True, help="the probe as JSON: what its strings depend on"
+    )
+    parser.add_argument(
+        "--check",
+        help="the whole probe, as JSON: its items are checked for what tables will need of them, "
+        "before anything is trained",
+    )
     parser.add_argument("--stimuli", type=Path, required=True, help="file or folder of the items")
     parser.add_argument("--prompts", type=Path, help="CSV of the prompts, for binomials")
     parser.add_argument("--tokenizer", type=Path, required=True, help="tokenizer.json")
@@ -47,11 +57,15 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, required=True, help="the index (.safetensors)")
     args = parser.parse_args()
-    probe = TypeAdapter(IndexedProbe).validate_json(args.spec)
+    probe = read_probe(args.spec)
+    if args.check and probe.type == "binomials":
+        whole = BinomialsProbe.model_validate_json(args.check)
+        with off_record():
+            read_binomials(args.stimuli, whole, read_all_weights(whole.references))
     strings = strings_of(probe, args.stimuli, args.prompts)
     tokenizer, info = load_tokenizer(args.tokenizer)
     positions = None if getattr(probe, "context", None) else args.positions
-    index = make_index(strings, tokenizer, info, sha256(args.tokenizer), positions)
+    index = make_index(strings, tokenizer, info, sha256_of(args.tokenizer), positions)
     save_index(index, args.output)
     count, total = len(index.trie.leaves), int(index.trie.lengths.sum())
     say(

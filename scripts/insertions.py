@@ -12,7 +12,6 @@ from ontogeny.command import run as run_command
 from ontogeny.files import read_json, replacing
 from ontogeny.paths import Paths
 from ontogeny.study.probes import BinomialsProbe
-from ontogeny.study.runs import read_run
 
 
 def main() -> None:
@@ -20,11 +19,11 @@ def main() -> None:
     parser.add_argument("--study-folder", required=True, help="results/<study>")
     parser.add_argument(
         "--run",
-        nargs=2,
+        nargs="+",
         action="append",
         required=True,
-        metavar=("NAME", "SPEC"),
-        help="a run: its name, and its JSON as in a study",
+        metavar=("NAME", "CORPUS"),
+        help="a run: its name, its corpus, and the probes that it is scored on",
     )
     add_probes(parser)
     parser.add_argument(
@@ -40,13 +39,12 @@ def main() -> None:
     paths = Paths(args.study_folder)
     plans = {name: read_json(file)["documents"]["items"] for name, file in args.inserted}
     tables = []
-    for name, run in args.run:
-        corpus = read_run(run).corpus
+    for name, corpus, *scored_on in args.run:
         for probe_name, spec, stimuli in args.probe:
-            probe = BinomialsProbe.model_validate_json(spec)
-            if probe.only_corpora and corpus not in probe.only_corpora:
+            if probe_name not in scored_on:
                 continue
-            seen = read_observations(paths, name, run, probe_name, probe, Path(stimuli))
+            probe = BinomialsProbe.model_validate_json(spec)
+            seen = read_observations(paths, name, True, probe_name, probe, Path(stimuli))
             tables += [insertion_table(seen, corpus, *plan) for plan in plans.items()]
     with replacing(args.output) as temporary:
         pl.concat(tables).write_csv(temporary)

@@ -26,7 +26,7 @@ def main() -> None:
     runs = []
     for name, spec, items in args.probe:
         probe = BinomialsProbe.model_validate_json(spec)
-        runs.append(read_observations(paths, args.name, args.run, name, probe, Path(items)))
+        runs.append(read_observations(paths, args.name, args.trained, name, probe, Path(items)))
     for path, table in made.items():
         with replacing(path) as temporary:
             pl.concat([table(seen) for seen in runs]).write_csv(temporary)

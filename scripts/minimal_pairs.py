@@ -17,7 +17,7 @@ from ontogeny.study_arguments import run_table_parser, study_paths
 
 
 def main() -> None:
-    args = run_table_parser(__doc__).parse_args()
+    args = run_table_parser(__doc__, from_scores=True).parse_args()
     paths = study_paths(args)
     steps = checkpoint_steps(read_run(args.run))
     tables = []

@@ -11,20 +11,20 @@ from ontogeny.files import replacing
 from ontogeny.inputs import checkpoint_steps
 from ontogeny.progress import say
 from ontogeny.published.completeness import completeness_line
-from ontogeny.scoring.stimuli.binomials import read_words
+from ontogeny.scoring.stimuli.binomials import only_words
 from ontogeny.study.runs import ScoresRun, read_run
 from ontogeny.study_arguments import run_table_parser, study_paths
 
 
 def main() -> None:
-    args = run_table_parser(__doc__).parse_args()
+    args = run_table_parser(__doc__, from_scores=True).parse_args()
     paths, run = study_paths(args), read_run(args.run)
     steps = checkpoint_steps(run)
     if isinstance(run, ScoresRun):
         say(completeness_line(args.name, steps, run.expected_steps()))
     tables = []
     for name, _, stimuli in args.probe:
-        items = [item.alpha for item in read_words(Path(stimuli))]
+        items = [item.alpha for item in only_words(Path(stimuli))]
         files = {step: paths.scores(name, args.name, step) for step in steps}
         tables.append(read_preferences(files, items, args.name, name))
     with replacing(args.output) as temporary:

@@ -38,7 +38,7 @@ def main() -> None:
     }
     for name, spec, items in args.probe:
         probe = BinomialsProbe.model_validate_json(spec)
-        seen = read_observations(paths, args.name, args.run, name, probe, Path(items))
+        seen = read_observations(paths, args.name, args.trained, name, probe, Path(items))
         last = paths.scores(name, args.name, seen.checkpoints["step"][-1])
         tables[args.output] += [
             checkpoint_regressions(seen),

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
-from pydantic import TypeAdapter
 from scipy import sparse
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
@@ -22,7 +21,9 @@ from ontogeny.corpus.bigrams import count_bigrams
 from ontogeny.corpus.tokenizer import load_tokenizer
 from ontogeny.corpus.tokens import read_tokens
 from ontogeny.device import choose_device
-from ontogeny.files import read_json, require_config, sha256
+from ontogeny.files import read_json, require_config
+from ontogeny.manifests import checkpoints_at, read_manifest
+from ontogeny.origins import reading, sha256, sha256_of
 from ontogeny.progress import Progress, say
 from ontogeny.scoring.divergence import Divergence
 from ontogeny.scoring.index import load_index
@@ -30,8 +31,9 @@ from ontogeny.scoring.perplexity import perplexity
 from ontogeny.scoring.probes import make_scorer
 from ontogeny.scoring.records import Records, fingerprint
 from ontogeny.scoring.tables import Checkpoint, perplexity_table, write_scores
-from ontogeny.study.probes import CompletionsProbe, IndexedProbe, PerplexityProbe
+from ontogeny.study.probes import CompletionsProbe, PerplexityProbe
 from ontogeny.study.schedule import checkpoint_name
+from ontogeny.study.views import read_probe
 from ontogeny.study_arguments import add_study_folder, study_paths
 from ontogeny.training.model import read_weights, set_weights
 
@@ -50,6 +52,13 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", required=True, help="name of the run")
     parser.add_argument("--manifest", type=Path, required=True, help="manifest of the segment")
+    parser.add_argument("--trained-as", help="name of the spec that the manifest must be of")
+    parser.add_argument(
+        "--steps",
+        type=int,
+        nargs="+",
+        help="those of its checkpoints that are scored; default: all",
+    )
     add_study_folder(parser)
     parser.add_argument("--records", type=Path, required=True, help="what was scored from what")
     parser.add_argument("--tokenizer", type=Path, required=True, help="tokenizer.json of the run")
@@ -87,15 +96,15 @@ def arguments() -> argparse.Namespace:
 
 
 def indexed_task(name: str, spec: str, index_file: str, args: argparse.Namespace) -> Task:
-    probe = TypeAdapter(IndexedProbe).validate_json(spec)
-    index = load_index(Path(index_file), sha256(args.tokenizer))
+    probe = read_probe(spec)
+    index = load_index(Path(index_file), sha256_of(args.tokenizer))
     tokenizer, info = load_tokenizer(args.tokenizer)
     settings: Any = probe.precision  # a reference, say, changes nothing in the scores
     if isinstance(probe, CompletionsProbe):
         settings = probe.model_dump(exclude={"items", "only_corpora"})
     return Task(
         name,
-        fingerprint(probe.type, sha256(index_file), settings),
+        fingerprint(probe.type, sha256_of(index_file), settings),
         lambda model: make_scorer(model, probe, index, tokenizer, info, args.batch_tokens),
     )
 
@@ -109,7 +118,9 @@ def perplexity_task(
     stream = read_tokens(Path(folder, "validation.bin"), meta["dtype"])
     bytes_per_token = held_out["bytes"] / max(held_out["tokens"], 1)
     by_document = probe.sequences == "documents"
-    documents = np.load(Path(folder, "validation.documents.npy")) if by_document else None
+    documents = None
+    if by_document:
+        documents = np.load(reading(Path(folder, "validation.documents.npy")))
     own = args.training_tokens if probe.ngrams else None
 
     def scorer_for(model: PreTrainedModel) -> Callable[[], pl.DataFrame]:
@@ -131,11 +142,11 @@ def perplexity_task(
 
     made_from = fingerprint(
         "perplexity",
-        sha256(Path(folder, "validation.bin")),
+        sha256_of(Path(folder, "validation.bin")),
         probe.max_tokens,
         args.block_size,
         probe.precision,
-        *([sha256(own / "train.bin")] if own else []),
+        *([sha256_of(own / "train.bin")] if own else []),
         *(["documents"] if by_document else []),
     )
     return Task(name, made_from, scorer_for)
@@ -188,20 +199,21 @@ def main() -> None:
     tasks += [perplexity_task(*given, args) for given in args.perplexity]
     records = Records(args.records)
     missing = []
-    for checkpoint in read_json(args.manifest)["checkpoints"]:
+    manifest = read_manifest(args.manifest, args.trained_as)
+    for checkpoint in checkpoints_at(manifest, args.steps, args.manifest):
         wanted = []
         for task in tasks:
             output = Path(paths.scores(task.probe, args.name, checkpoint["step"]))
             made_from = fingerprint(task.made_from, checkpoint["sha256"])
-            if records.is_whole(output, made_from):
+            if records.keeps(output, made_from):
                 os.utime(output)
             else:
                 wanted.append((task, output, made_from))
         if wanted:
             missing.append((checkpoint, wanted))
+    records.write()
     if not missing:
         say(f"{args.name}: every score file is whole and up to date")
-        os.utime(args.records)
         return
     files = [
         Path(paths.checkpoint(args.name, checkpoint["step"], "model.safetensors"))

@@ -1,11 +1,13 @@
 """Make a tokenizer: train it on a corpus, or take one that exists."""
 
 import argparse
+from pathlib import Path
 
 from pydantic import TypeAdapter
 
 from ontogeny.command import run
 from ontogeny.corpus import tokenizer as tokenizers
+from ontogeny.paths import project_path
 from ontogeny.study.models import BpeTokenizer, PretrainedTokenizer, Tokenizer
 
 
@@ -15,6 +17,8 @@ def main() -> None:
     spec = TypeAdapter(Tokenizer).validate_json(arguments.spec)
     specials = tokenizers.SPECIALS
     if isinstance(spec, PretrainedTokenizer):
+        if (folder := Path(project_path(spec.path))).is_dir():
+            spec = spec.model_copy(update={"path": str(folder)})
         made, specials = tokenizers.take_pretrained(spec)
     else:
         if not arguments.documents:

@@ -27,11 +27,13 @@ from ontogeny.command import whole_number
 from ontogeny.corpus.tokenizer import load_tokenizer
 from ontogeny.corpus.tokens import read_tokens
 from ontogeny.files import read_json, replacing, write_json
+from ontogeny.origins import sha256_of
 from ontogeny.paths import Paths
 from ontogeny.progress import Progress, say
 from ontogeny.study.models import Architecture
 from ontogeny.study.runs import Run
 from ontogeny.study.schedule import Segment
+from ontogeny.study.views import trained
 from ontogeny.training.checkpoints import Checkpoints
 from ontogeny.training.loop import Step, TrainingError, require_one_batch, train_segment
 from ontogeny.training.model import has_dropout, new_model
@@ -55,6 +57,22 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--name", required=True, help="name of the run")
     parser.add_argument("--segment", type=whole_number(0), required=True, help="number, from 0")
+    parser.add_argument(
+        "--begin", type=whole_number(0), required=True, help="the step that it begins from"
+    )
+    parser.add_argument("--end", type=whole_number(1), required=True, help="its last step")
+    parser.add_argument(
+        "--checkpoints",
+        type=whole_number(0),
+        nargs="+",
+        required=True,
+        help="the steps that are kept, in order; the last one among them",
+    )
+    parser.add_argument(
+        "--max-loss",
+        type=float,
+        help="end with an error when a step's loss is above (default: 2 ln(vocabulary))",
+    )
     parser.add_argument("--tokens", type=Path, required=True, help="token file to train on")
     parser.add_argument("--meta", type=Path, required=True, help="meta.json beside it")
     parser.add_argument(
@@ -95,13 +113,15 @@ def begin(
     segment: Segment,
     checkpoints: Checkpoints,
     optimizer: torch.optim.Optimizer,
+    spec: dict[str, Any],
 ) -> int | None:
-    """Load the state that the segment begins from; its micro-batch, None for a new model."""
+    """Load the state that the segment begins from; its micro-batch, None for a new model. Raises
+    ValueError for a state that training from `spec` has not left at that step."""
     if args.state is None and segment.start:
         raise ValueError(f"segment {segment.number} begins from a state; name it with --state")
     if args.state is None:
         return None
-    info = load_state(args.state, checkpoints.model, optimizer)
+    info = load_state(args.state, checkpoints.model, optimizer, spec)
     if info.step != segment.start:
         raise ValueError(
             f"{args.state}: ends at step {info.step}, but segment {segment.number} begins at "
@@ -152,15 +172,19 @@ def main() -> None:
     args = arguments()
     spec = json.loads(args.spec)
     run = Run.model_validate(spec["run"])
-    segments = run.segments()
-    if args.segment >= len(segments):
-        raise ValueError(f"--segment {args.segment}: the run has {len(segments)}, from 0")
+    kept = tuple(args.checkpoints)
+    segment = Segment(args.segment, args.begin, args.end, kept, args.end == run.last_step)
+    if list(kept) != sorted(set(kept)) or kept[-1] != args.end or kept[0] < args.begin:
+        raise ValueError(
+            f"--checkpoints: {list(kept)}, should be steps from {args.begin} to {args.end}, in "
+            "order, the last one among them"
+        )
     count = args.processes or max(1, args.gpu)
     if count > 1 and "LOCAL_RANK" not in os.environ:
         launch(count, args.gpu, run.batch_size)
         return
     try:
-        train(args, spec, run, segments[args.segment])
+        train(args, run, Architecture.model_validate(spec["architecture"]), segment)
     except InductorError as error:
         reason = next(iter(str(error).splitlines()), "")
         raise ValueError(
@@ -169,7 +193,7 @@ def main() -> None:
         ) from None
 
 
-def train(args: argparse.Namespace, spec: dict[str, Any], run: Run, segment: Segment) -> None:
+def train(args: argparse.Namespace, run: Run, architecture: Architecture, segment: Segment) -> None:
     """Train one segment in this process, or this process' share of it."""
     paths = Paths(args.study_folder)
     tokens = read_tokens(args.tokens, read_json(args.meta)["dtype"])
@@ -178,11 +202,15 @@ def train(args: argparse.Namespace, spec: dict[str, Any], run: Run, segment: Seg
     torch.set_num_threads(args.threads)
     processes, device = join(args.gpu)
     _, tokenizer = load_tokenizer(args.tokenizer)
-    architecture = Architecture.model_validate(spec["architecture"])
+    spec = {
+        **trained(run, architecture),
+        "tokens_sha256": sha256_of(args.tokens),
+        "tokenizer_sha256": sha256_of(args.tokenizer),
+    }
     model = new_model(architecture, tokenizer, run.block_size, run.seed).to(device)
     optimizer = make_optimizer(model, run.optimizer)
     checkpoints = Checkpoints(model, run, args.name, paths)
-    kept = begin(args, segment, checkpoints, optimizer)
+    kept = begin(args, segment, checkpoints, optimizer, spec)
 
     compiled = args.compile == "yes" or (args.compile == "auto" and device.type == "cuda")
     objective = NextTokenLoss(model, run.precision, compiled)
@@ -201,7 +229,7 @@ def train(args: argparse.Namespace, spec: dict[str, Any], run: Run, segment: Seg
         segment,
         at_once,
         checkpoints.save if processes.is_first else lambda step: None,
-        run.max_loss or 2 * math.log(tokenizer.vocab_size),
+        args.max_loss or 2 * math.log(tokenizer.vocab_size),
         processes,
         documents=args.documents,
         merge=device.type == "cpu" and not compiled and not has_dropout(model),
@@ -222,7 +250,7 @@ def train(args: argparse.Namespace, spec: dict[str, Any], run: Run, segment: Seg
             Path(paths.state(args.name, segment.number)),
             model,
             optimizer,
-            StateInfo(segment.end, checkpoints.last_sha256, at_once),
+            StateInfo(segment.end, checkpoints.last_sha256, at_once, spec),
         )
         manifest = {
             "run": args.name,
@@ -230,6 +258,7 @@ def train(args: argparse.Namespace, spec: dict[str, Any], run: Run, segment: Seg
             "start": segment.start,
             "end": segment.end,
             "seed": run.seed,
+            "spec": spec,
             "parameters": model.num_parameters(),
             "sequences": sequences.count,
             **machine(device, processes),

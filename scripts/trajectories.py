@@ -12,7 +12,7 @@ from ontogeny.study_arguments import run_table_parser, study_paths
 
 def main() -> None:
     args = run_table_parser(__doc__).parse_args()
-    probes = read_probes(study_paths(args), args.name, args.run, args.probe)
+    probes = read_probes(study_paths(args), args.name, args.trained, args.probe)
     tables = [trajectories(table, items, args.name, probe) for probe, table, items in probes]
     with replacing(args.output) as temporary:
         pl.concat(tables).write_csv(temporary)

@@ -14,13 +14,15 @@ from collections.abc import Callable
 
 from pydantic import ValidationError
 
+from ontogeny import origins
+
 INTERRUPTED = 130
 TERMINATED = 128 + signal.SIGTERM
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[[], None], is_job: bool = True) -> None:
     """Call `main`, then leave the process: exit code 0, or 1 and `error: ...` on stderr; 143 after
-    a SIGTERM.
+    a SIGTERM. What a job of a study writes goes on record (`origins`).
 
     Rust libraries (`tokenizers`) take their number of threads from OMP_NUM_THREADS, which
     Snakemake sets to the threads of the rule, unless RAYON_NUM_THREADS says otherwise.
@@ -28,6 +30,8 @@ def run(main: Callable[[], None]) -> None:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)
     signal.signal(signal.SIGTERM, _terminate)
+    if is_job:
+        origins.begin(sys.argv)
     if threads := os.environ.get("OMP_NUM_THREADS"):
         os.environ.setdefault("RAYON_NUM_THREADS", threads)
     try:

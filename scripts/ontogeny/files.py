@@ -2,7 +2,6 @@
 
 import csv
 import errno
-import hashlib
 import io
 import json
 import os
@@ -12,15 +11,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+from ontogeny import origins
+
 UMASK = os.umask(0)  # can only be read by setting it
 os.umask(UMASK)
 
 
 @contextmanager
-def replacing(path: str | os.PathLike) -> Iterator[Path]:
+def replacing(path: str | os.PathLike, record: bool = True) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; renamed to `path` on success.
 
-    On an exception the temporary file is removed and `path` is left as it was.
+    On an exception the temporary file is removed and `path` is left as it was. In a job that is on
+    record (`origins`) the file gets its record; not without `record`, for files whose sha256 stands
+    elsewhere: weights in a manifest, score files in `scores.json`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -28,6 +31,8 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o666 & ~UMASK)  # safetensors makes files that only the owner can read
+        if record:
+            origins.put_on_record(path, temporary)
         os.replace(temporary, path)
     except Exception as error:
         if number := _system_error(str(error)):
@@ -45,8 +50,9 @@ def _system_error(message: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def write_text(path: str | os.PathLike, text: str) -> None:
-    with replacing(path) as temporary:
+def write_text(path: str | os.PathLike, text: str, record: bool = True) -> None:
+    """Write a text. `record` as for `replacing`."""
+    with replacing(path, record) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -54,10 +60,13 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, sort_keys=False) + "\n")
 
 
-def write_rows(path: str | os.PathLike, rows: list[dict[str, Any]]) -> None:
+def write_rows(path: str | os.PathLike, rows: list[dict[str, Any]], record: bool = True) -> None:
     """Write a CSV with a column for each key of the rows; compressed where the name ends in
-    `.zst`."""
-    with replacing(path) as temporary, _text_file(temporary, str(path).endswith(".zst")) as file:
+    `.zst`. `record` as for `replacing`."""
+    with (
+        replacing(path, record) as temporary,
+        _text_file(temporary, str(path).endswith(".zst")) as file,
+    ):
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
@@ -73,13 +82,14 @@ def _text_file(path: Path, compressed: bool) -> TextIO:
 
 
 def read_json(path: str | os.PathLike) -> Any:
-    return json.loads(Path(path).read_text(encoding="utf-8"))
-
-
-def sha256(path: str | os.PathLike) -> str:
-    """Hex digest of a file's content, read in pieces."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """The value in a JSON file. Raises ValueError that names a file which is none, or is not what
+    was written."""
+    try:
+        return json.loads(origins.reading(path).read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: is no JSON, or was cut short ({error})") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: is no JSON ({error})") from None
 
 
 def require_config(path: Path) -> None:

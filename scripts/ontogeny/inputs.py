@@ -8,8 +8,8 @@ from pathlib import Path
 from ontogeny.corpus.facts import facts_text
 from ontogeny.corpus.toy_columns import item_columns
 from ontogeny.downloads.records import check_there, conflict, record_of
-from ontogeny.files import sha256
 from ontogeny.interventions.items import check_files
+from ontogeny.origins import sha256
 from ontogeny.paths import PROJECT, download_path, project_path
 from ontogeny.published.revisions import read_revisions, sampled
 from ontogeny.published.score_files import by_step, published_files

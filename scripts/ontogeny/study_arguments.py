@@ -46,12 +46,26 @@ def study_paths(args: argparse.Namespace) -> Paths:
     return Paths(args.study_folder, args.score_files)
 
 
-def run_table_parser(description: str) -> argparse.ArgumentParser:
-    """What the scripts that make a table of a run are told: the run, its probes, the output."""
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """The arguments of scripts that gather the scores of a run."""
+    parser.add_argument("--run", required=True, help="its checkpoints: the run as JSON")
+    parser.add_argument(
+        "--trained-as", help="name of what its weights are made from; another one makes it again"
+    )
+
+
+def run_table_parser(description: str, from_scores: bool = False) -> argparse.ArgumentParser:
+    """What the scripts that make a table of a run are told: its name, its probes, the output; and
+    its checkpoints, or whether its exposures are known."""
     parser = argparse.ArgumentParser(description=description)
     add_study_folder(parser)
     parser.add_argument("--name", required=True, help="name of the run")
-    parser.add_argument("--run", required=True, help="the run as JSON, as in a study")
+    if from_scores:
+        add_run(parser)
+    else:
+        parser.add_argument(
+            "--trained", action="store_true", help="it is trained here: its exposures are known"
+        )
     add_probes(parser)
     parser.add_argument("--output", type=Path, required=True, help="the table (CSV)")
     return parser

@@ -5,13 +5,15 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from ontogeny.origins import reading
+
 
 def read_table(path: str | os.PathLike, columns: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
     """The named columns of a CSV in their types; other columns are left out.
 
     Raises ValueError that names the file where it is no such table, or was cut short.
     """
-    with open(path, "rb") as file:
+    with open(reading(path), "rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(size - 1, 0))
         whole = file.read() == b"\n"  # a file that was cut short seldom ends with a line

@@ -282,16 +282,16 @@ def test_only_a_whole_file_from_the_same_inputs_is_kept(tmp_path):
     made_from = fingerprint("index hash", "checkpoint hash")
     Records(tmp_path / "scores.json").add(table, made_from)
     records = Records(tmp_path / "scores.json")
-    assert records.is_whole(table, made_from)
-    assert not records.is_whole(table, fingerprint("index hash", "another checkpoint"))
-    assert not records.is_whole(tmp_path / "step-00000024.csv", made_from)
+    assert records.keeps(table, made_from)
+    assert not records.keeps(table, fingerprint("index hash", "another checkpoint"))
+    assert not records.keeps(tmp_path / "step-00000024.csv", made_from)
     for text in ("a,b\n1,", "a,b\n1,3\n", ""):
         table.write_text(text)
-        assert not records.is_whole(table, made_from)
+        assert not records.keeps(table, made_from)
     table.write_text("a,b\n1,2\n")
-    assert records.is_whole(table, made_from)
+    assert records.keeps(table, made_from)
     table.unlink()
-    assert not records.is_whole(table, made_from)
+    assert not records.keeps(table, made_from)
 
 
 @pytest.mark.parametrize("text", [None, "", '{"a', "[]", "null", '{"%s": {}}', '{"%s": 3}'])
@@ -301,7 +301,7 @@ def test_a_missing_or_damaged_record_keeps_nothing(tmp_path, text):
     if text is not None:
         path.write_text(text.replace("%s", str(table)))
     records = Records(path)
-    assert not records.is_whole(table, "x")
+    assert not records.keeps(table, "x")
     records.add(table, "x")
     assert Records(path).is_whole(table, "x")
 

@@ -14,7 +14,7 @@ from ontogeny.corpus import pieces, tokens
 from ontogeny.corpus.pieces import CharacterEncoder, Checked, Encoder, WordEncoder, make_encoder
 from ontogeny.corpus.tokenizer import load_tokenizer, make_characters, save_tokenizer, train_bpe
 from ontogeny.corpus.tokens import read_batches, read_tokens, token_dtype, write_tokens
-from ontogeny.files import sha256
+from ontogeny.origins import sha256
 from ontogeny.study.models import BpeTokenizer, CharacterTokenizer
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -12,7 +12,8 @@ import pytest
 from hub_server import environment_of, serving
 from web_server import web_serving
 
-from ontogeny.files import read_json, sha256
+from ontogeny.files import read_json
+from ontogeny.origins import sha256
 
 pytestmark = pytest.mark.workflow
 

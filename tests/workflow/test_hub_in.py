@@ -14,7 +14,8 @@ from hub_server import environment_of, serving
 from huggingface_hub import HfApi
 from safetensors.torch import load_file, save_file
 
-from ontogeny.files import read_json, sha256
+from ontogeny.files import read_json
+from ontogeny.origins import sha256
 from ontogeny.published import hub as asking
 from ontogeny.published.fetch import download, load_in_fp32
 from ontogeny.published.listing import list_revisions

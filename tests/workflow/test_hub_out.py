@@ -12,7 +12,8 @@ import pytest
 from hub_server import Blob, environment_of, serving
 from huggingface_hub import HfApi
 
-from ontogeny.files import read_json, sha256
+from ontogeny.files import read_json
+from ontogeny.origins import sha256
 from ontogeny.published import hub as asking
 from ontogeny.published.card import shown_section
 from ontogeny.published.publish import Step, check_local, publish

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ontogeny.files import sha256
+from ontogeny.origins import sha256
 
 pytestmark = pytest.mark.workflow
 

@@ -23,7 +23,8 @@ from transformers import (
 )
 
 from ontogeny.corpus.tokenizer import make_characters, save_tokenizer
-from ontogeny.files import read_json, sha256, write_json
+from ontogeny.files import read_json, write_json
+from ontogeny.origins import sha256
 from ontogeny.study.models import CharacterTokenizer
 
 pytestmark = pytest.mark.workflow

@@ -13,7 +13,6 @@ from ontogeny.paths import Paths, project_path
 from ontogeny.scoring.stimuli.binomials import Binomial, read_all_weights, read_binomials
 from ontogeny.scoring.stimuli.responses import choices_by_item, read_responses
 from ontogeny.study.probes import CHOICES, EXPOSURE, BinomialsProbe, Reference
-from ontogeny.study.runs import Run, read_run
 
 
 @dataclass(frozen=True)
@@ -71,14 +70,13 @@ def read_items(spec: str, stimuli: str, exposures: str | None = None) -> Items:
 
 
 def read_probes(
-    paths: Paths, run: str, spec: str, probes: Iterable[tuple[str, str, str]]
+    paths: Paths, run: str, trained: bool, probes: Iterable[tuple[str, str, str]]
 ) -> Iterator[tuple[str, pl.DataFrame, Items]]:
     """Each binomials probe of a run: its name, the run's preferences on it, and its items.
 
-    `spec` is the run as JSON; of `probes` each has its name, its JSON and the CSV of its items.
-    Raises ValueError where a file can't be read.
+    `trained`: here, so that its exposures are known. Of `probes` each has its name, its JSON and
+    the CSV of its items. Raises ValueError where a file can't be read.
     """
-    trained = isinstance(read_run(spec), Run)
     preferences = read_preference_table(paths.run_table(run, "preferences"))
     for probe, settings, stimuli in probes:
         items = read_items(settings, stimuli, paths.exposures(probe, run) if trained else None)

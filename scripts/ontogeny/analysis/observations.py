@@ -19,7 +19,6 @@ from ontogeny.exposure.bigrams import bigram_log_odds
 from ontogeny.paths import Paths
 from ontogeny.scoring.stimuli.binomials import Binomial, read_all_weights, read_binomials
 from ontogeny.study.probes import BinomialsProbe
-from ontogeny.study.runs import Run, read_run
 
 RELATIVE_FREQUENCY = "relative_frequency"  # the reference with this name, where there is one
 CORPUS, OUTSIDE = "corpus", "outside"
@@ -111,14 +110,14 @@ class Observations:
 
 
 def read_observations(
-    paths: Paths, name: str, run: str, probe_name: str, probe: BinomialsProbe, items: Path
+    paths: Paths, name: str, trained: bool, probe_name: str, probe: BinomialsProbe, items: Path
 ) -> Observations:
     """The observations of a run, from its table of preferences and, if it is trained here, its
-    exposures. `run` is its JSON as in a study. Raises ValueError that names what is wrong."""
+    exposures. Raises ValueError that names what is wrong."""
     binomials = read_binomials(items, probe, read_all_weights(probe.references))
     preferences = read_preference_table(paths.run_table(name, "preferences"))
     counts = None
-    if isinstance(read_run(run), Run):
+    if trained:
         counts = read_exposures(paths.exposures(probe_name, name))
     preferences = preferences.filter(probe=probe_name)
     return observations(preferences, binomials, probe, counts, name, probe_name)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from ontogeny.scoring.records import require_as_scored
 from ontogeny.study.schedule import checkpoint_name
 from ontogeny.tables import first_line, read_table
 
@@ -41,6 +42,7 @@ def read_scores(files: list[str], stimuli: int | None = None) -> pl.LazyFrame:
     Raises ValueError that names a file which holds less than the others (it was cut short), or
     another number of rows than there are `stimuli`, where that is given.
     """
+    require_as_scored(files)
     scores = _scanned(files)
     try:
         names = _numbers(scores)  # none in a file that holds something else
@@ -66,6 +68,7 @@ def read_preferences(
     """
     preference, units = pl.col("preference"), in_units("preference")
     paths = list(files.values())
+    require_as_scored(paths)
     try:
         sums = (
             _scanned(paths)

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ontogeny.corpus.facts import facts_text
+from ontogeny.origins import files_below, reading
 from ontogeny.published.token import hub_token
 from ontogeny.study.corpora import Corpus, FactsCorpus, FilesCorpus, HubCorpus, ToyCorpus
 
@@ -77,6 +78,7 @@ def read_files(files: Iterable[str], documents: str, text_column: str) -> Iterat
         if not Path(file).is_file():
             raise FileNotFoundError(f"{file}: there is no such file")
     for file in files:
+        reading(file)
         count = 0
         for document in read_file(file, documents, text_column):
             count += bool(document.strip())
@@ -236,6 +238,9 @@ def _no_column(where: str, text_column: str, names: Iterable[str]) -> str:
 
 def read_hub(spec: HubCorpus, split: str) -> Iterator[str]:
     """Documents of one split of a dataset on the Hub, or of a local folder."""
+    if Path(spec.dataset).is_dir():
+        for file in (spec.dataset, *files_below(spec.dataset)):
+            reading(file)
     dataset = _load_split(spec, split)
     where = f"dataset {spec.dataset!r}, split {split!r}"
     names = dataset.column_names

@@ -31,9 +31,15 @@ from tokenizers import (
 )
 
 from ontogeny.files import read_json, replacing
+from ontogeny.origins import reading
 from ontogeny.progress import Progress, say
 from ontogeny.published.token import hub_token
-from ontogeny.study.models import BpeTokenizer, CharacterTokenizer, PretrainedTokenizer
+from ontogeny.study.models import (
+    TOKENIZER_FILES,
+    BpeTokenizer,
+    CharacterTokenizer,
+    PretrainedTokenizer,
+)
 
 SPECIALS = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
 CONFIG_NAME = "tokenizer_config.json"
@@ -120,7 +126,7 @@ def take_pretrained(
     found = _fetch(spec)
     if "tokenizer.json" in found:
         try:
-            tokenizer = Tokenizer.from_file(str(found["tokenizer.json"]))
+            tokenizer = Tokenizer.from_file(str(reading(found["tokenizer.json"])))
         except Exception as error:  # the library raises nothing narrower
             raise ValueError(f"{found['tokenizer.json']}: not a tokenizer ({error})") from None
         specials = _named_specials(found)
@@ -166,7 +172,7 @@ def _batches(documents: Iterable[str]) -> Iterator[list[str]]:
 def read_documents(path: str | Path, what: str) -> Iterator[str]:
     """Documents of a corpus's parquet file, in order, with progress."""
     with (
-        pq.ParquetFile(path) as parquet,
+        pq.ParquetFile(reading(path)) as parquet,
         Progress(what, parquet.metadata.num_rows, "documents") as progress,
     ):
         for group in range(parquet.num_row_groups):  # else a batch spans several, of any size
@@ -180,10 +186,9 @@ def read_documents(path: str | Path, what: str) -> Iterator[str]:
 
 def _fetch(spec: PretrainedTokenizer) -> dict[str, Path]:
     """Those files of a tokenizer that there are, by name."""
-    names = ["tokenizer.json", CONFIG_NAME, "special_tokens_map.json"]
     folder = Path(spec.path)
     if folder.is_dir():
-        found = {name: folder / name for name in names if (folder / name).is_file()}
+        found = {name: folder / name for name in TOKENIZER_FILES if (folder / name).is_file()}
         if "tokenizer.json" not in found:
             raise ValueError(f"{folder}: there is no tokenizer.json in this folder")
         return found
@@ -194,7 +199,7 @@ def _fetch(spec: PretrainedTokenizer) -> dict[str, Path]:
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     found, token = {}, hub_token()
-    for name in names:
+    for name in TOKENIZER_FILES:
         try:
             found[name] = Path(
                 hf_hub_download(spec.path, name, revision=spec.revision, token=token)
@@ -280,7 +285,7 @@ def load_tokenizer(path: str | Path) -> tuple[Tokenizer, TokenizerInfo]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such tokenizer")
-    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer = Tokenizer.from_file(str(reading(path)))
     tokenizer.encode_special_tokens = True
     around = tokenizer.encode([], is_pretokenized=True).ids
     text = tokenizer.encode("a").ids

@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 
 from ontogeny.corpus.pieces import Encoder, make_encoder, slices
 from ontogeny.corpus.tokenizer import load_tokenizer
-from ontogeny.files import replacing, sha256
+from ontogeny.files import replacing
+from ontogeny.origins import reading, sha256_of
 from ontogeny.progress import Progress, say
 
 BATCH_BYTES = 8 * 1024 * 1024  # twice as much is no faster, and takes some 400 MB more
@@ -36,7 +37,7 @@ def read_tokens(path: str | Path, dtype: str | np.dtype) -> np.ndarray:
     `dtype` is that of `meta.json`.
     """
     dtype = np.dtype(dtype).newbyteorder("<")
-    if not Path(path).stat().st_size:
+    if not reading(path).stat().st_size:
         return np.empty(0, dtype)
     return np.memmap(path, dtype, mode="r")
 
@@ -58,7 +59,7 @@ def write_tokens(
         "dtype": dtype.name,
         "vocab_size": info.vocab_size,
         "bos_id": info.bos_id,
-        "tokenizer_sha256": sha256(tokenizer_path),
+        "tokenizer_sha256": sha256_of(tokenizer_path),
         "splits": {},
     }
     with contextlib.ExitStack() as files:
@@ -103,14 +104,14 @@ def _write_split(
 
 def _rows(path: str | Path) -> int:
     try:
-        return pq.read_metadata(path).num_rows
+        return pq.read_metadata(reading(path)).num_rows
     except pa.ArrowException as error:
         raise ValueError(f"{path}: it is not a parquet file ({error})") from None
 
 
 def read_batches(path: str | Path) -> Iterator[pa.LargeStringArray]:
     """Texts of a parquet file in batches of some 8 MB; a longer document is a batch of its own."""
-    with pq.ParquetFile(path) as parquet:
+    with pq.ParquetFile(reading(path)) as parquet:
         if "text" not in parquet.schema_arrow.names:
             names = ", ".join(parquet.schema_arrow.names)
             raise ValueError(f"{path}: there is no column 'text'; there is: {names}")

@@ -41,6 +41,7 @@ from ontogeny.corpus.toy_pairs import (
     read_lexicon,
     read_rows,
 )
+from ontogeny.origins import reading
 
 PRONOUNS = {"m": ("he", "him", "his", "himself"), "f": ("she", "her", "her", "herself")}
 PERSON_FORMS = ("", ".he", ".him", ".his", ".himself")
@@ -103,7 +104,8 @@ def _read_sections(
 ) -> dict[str, tuple[tuple[Sentence, ...], ...]]:
     sections: dict[str, list[tuple[Sentence, ...]]] = {}
     templates: list[tuple[Sentence, ...]] | None = None
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    text = reading(path).read_text(encoding="utf-8")
+    for number, line in enumerate(text.splitlines(), start=1):
         if line.startswith("== "):
             templates = sections.setdefault(line.strip("= "), [])
         elif line.strip() and not line.startswith("#"):
@@ -167,7 +169,7 @@ BOUND = (
 def load_language(folder: Path, seed: int) -> Language:
     """The language of the lexicon, templates and planted weights in `folder`, drawn with `seed`."""
     folder = Path(folder)
-    planted = yaml.safe_load((folder / "planted.yaml").read_text(encoding="utf-8"))
+    planted = yaml.safe_load(reading(folder / "planted.yaml").read_text(encoding="utf-8"))
     rng = np.random.default_rng(seed)
     lexicon = read_lexicon(folder, planted, rng)
     places = read_rows(folder / "places.csv")

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ontogeny.origins import reading
+
 UNIFORMS_PER_DRAW = 8192
 MOST_TRIES = 100_000
 
@@ -58,7 +60,7 @@ class Draw:
 
 def read_rows(path: Path) -> list[dict[str, str]]:
     """Rows of a CSV of the lexicon."""
-    with path.open(encoding="utf-8", newline="") as file:
+    with reading(path).open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 

@@ -15,7 +15,8 @@ from ontogeny.downloads.records import (
     read_record,
     write_record,
 )
-from ontogeny.files import UMASK, sha256
+from ontogeny.files import UMASK
+from ontogeny.origins import sha256
 from ontogeny.progress import say
 from ontogeny.study.downloads import Download
 

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ontogeny.files import read_json, sha256, write_json
+from ontogeny.files import read_json, write_json
+from ontogeny.origins import sha256
 from ontogeny.study.downloads import Download
 
 BY_HAND = "put there by hand"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from ontogeny.files import replacing
+from ontogeny.origins import reading
 from ontogeny.progress import Progress
 from ontogeny.study.errors import nearest
 
@@ -41,6 +42,7 @@ def unpack(archive: Path, member: str, output: Path) -> None:
 
 @contextmanager
 def _member(archive: Path, member: str) -> Iterator[tuple[IO[bytes], int]]:
+    reading(archive)
     if archive.name.lower().endswith(".zip"):
         with zipfile.ZipFile(archive) as opened:
             files = {info.filename: info for info in opened.infolist() if not info.is_dir()}

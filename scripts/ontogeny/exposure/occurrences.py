@@ -24,7 +24,8 @@ from ontogeny.corpus.tokenizer import load_tokenizer
 from ontogeny.corpus.tokens import read_batches, read_tokens
 from ontogeny.exposure.alignment import Aligner, Batch
 from ontogeny.exposure.phrases import PhraseFinder
-from ontogeny.files import read_json, replacing, sha256
+from ontogeny.files import read_json, replacing
+from ontogeny.origins import reading, sha256_of
 from ontogeny.progress import Progress
 
 PHRASES = b"phrases"
@@ -53,10 +54,10 @@ def write_occurrences(
     tokenizer, info = load_tokenizer(tokenizer_path)
     folder = Path(tokens_folder)
     meta = read_json(folder / "meta.json")
-    if meta["tokenizer_sha256"] != sha256(tokenizer_path):
+    if meta["tokenizer_sha256"] != sha256_of(tokenizer_path):
         raise ValueError(f"{folder}: made with another tokenizer than {tokenizer_path}")
     ids = read_tokens(folder / "train.bin", meta["dtype"])
-    starts = np.load(folder / "train.documents.npy").astype(np.int64)
+    starts = np.load(reading(folder / "train.documents.npy")).astype(np.int64)
     finder, aligner = PhraseFinder(phrases), Aligner(tokenizer, info.bos_id)
     schema = pa.schema(FIELDS, {PHRASES: json.dumps(phrases)})
 
@@ -89,7 +90,7 @@ def read_occurrences(
 
     Raises ValueError when the file holds the occurrences of other phrases than these.
     """
-    with pq.ParquetFile(path) as parquet:
+    with pq.ParquetFile(reading(path)) as parquet:
         metadata = parquet.schema_arrow.metadata or {}
         if json.loads(metadata.get(PHRASES, "null")) != phrases:
             raise ValueError(

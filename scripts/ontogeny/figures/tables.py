@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from ontogeny.origins import reading
+
 CORRELATIONS = {
     "run": pl.String,
     "checkpoint": pl.String,
@@ -210,7 +212,7 @@ def read_table(source: str | os.PathLike, columns: Mapping[str, type[pl.DataType
     Raises:
         ValueError: the table has no rows, lacks a column, or a column can't be read as its type.
     """
-    text = pl.read_csv(source, infer_schema=False)
+    text = pl.read_csv(reading(source), infer_schema=False)
     return check_table(text, columns, name=str(source))
 
 

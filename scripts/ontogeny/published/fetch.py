@@ -7,7 +7,7 @@ from huggingface_hub import HfApi, hf_hub_download
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging
 
-from ontogeny.files import sha256
+from ontogeny.origins import sha256
 from ontogeny.published.hub import ask, stored_files
 from ontogeny.published.listing import combined_sha256, stored_hashes, weight_files
 from ontogeny.published.revisions import Revision

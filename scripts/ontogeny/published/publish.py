@@ -13,7 +13,8 @@ from typing import Any
 from huggingface_hub import CommitOperationAdd, HfApi
 from huggingface_hub.hf_api import RepoSibling
 
-from ontogeny.files import require_config, sha256
+from ontogeny.files import require_config
+from ontogeny.origins import sha256
 from ontogeny.progress import say
 from ontogeny.published.hub import ask, is_same, stored_files
 

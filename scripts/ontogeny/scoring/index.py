@@ -20,6 +20,7 @@ from tokenizers import Encoding, Tokenizer
 
 from ontogeny.corpus.tokenizer import TokenizerInfo
 from ontogeny.files import replacing
+from ontogeny.origins import reading
 from ontogeny.scoring.stimuli.binomials import Binomial
 from ontogeny.scoring.stimuli.completions import Question
 from ontogeny.scoring.stimuli.minimal_pairs import MinimalPair
@@ -191,7 +192,7 @@ def load_index(path: Path, tokenizer_sha256: str | None = None) -> Index:
     Raises ValueError when it is damaged, or was made with another tokenizer than the one given.
     """
     try:
-        with safe_open(path, framework="numpy") as file:
+        with safe_open(reading(path), framework="numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         texts = json.loads(arrays.pop("texts").tobytes())
         given = arrays.pop("given")

@@ -84,7 +84,7 @@ def write_scores(path: Path, checkpoint: Checkpoint, table: pl.DataFrame) -> Non
             )
     types = {"model": pl.String, "checkpoint": pl.String, "step": pl.Int64, "tokens": pl.Int64}
     first = [pl.lit(vars(checkpoint)[name], dtype=kind).alias(name) for name, kind in types.items()]
-    with replacing(path) as temporary:
+    with replacing(path, record=False) as temporary:
         table.select(*first, *table.columns).write_csv(
             temporary,
             compression="zstd" if path.suffix == ".zst" else "uncompressed",

@@ -45,6 +45,10 @@ class CharacterTokenizer(Section):
     bos: bool = Field(True, description="Put `<s>` before each document and each scored string.")
 
 
+# What is read of a tokenizer that exists.
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+
+
 class PretrainedTokenizer(Section):
     """A tokenizer that exists: a folder, or a model's name on the Hub."""
 

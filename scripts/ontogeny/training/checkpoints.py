@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
-from ontogeny.files import sha256
+from ontogeny.origins import sha256
 from ontogeny.paths import Paths
 from ontogeny.study.runs import Run
 from ontogeny.study.schedule import checkpoint_name

@@ -129,8 +129,8 @@ def save_checkpoint(model: PreTrainedModel, weights: Path, config: Path) -> None
             raise ValueError(f"{name} holds NaN or infinity: training has diverged; lower the lr")
     model.config.architectures = [type(model).__name__]
     model.config.dtype = torch.float32
-    write_text(config, model.config.to_json_string())
-    with replacing(weights) as temporary:
+    write_text(config, model.config.to_json_string(), record=False)
+    with replacing(weights, record=False) as temporary:
         save_file(tensors, temporary, metadata={"format": "pt"})
 
 

@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ontogeny.origins import reading
+
 if TYPE_CHECKING:
     from ontogeny.study.runs import Run
 
@@ -68,7 +70,7 @@ def sequences_of(run: "Run", tokens: int, documents: np.ndarray | Path | None = 
         return Sequences(max(0, tokens - size), size + 1)
     if run.sampling == "blocks":
         return Sequences(count_blocks(tokens, size), size, stride=size)
-    begin = np.load(documents) if isinstance(documents, Path) else documents
+    begin = np.load(reading(documents)) if isinstance(documents, Path) else documents
     lengths = np.diff(np.append(begin.astype(np.int64), tokens))
     pieces = -(-lengths // size)
     inside = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)

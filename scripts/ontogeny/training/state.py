@@ -8,6 +8,7 @@ runs no code. Learning rate, position in the data and random numbers follow from
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,18 +16,21 @@ from safetensors.torch import save_file
 from transformers import PreTrainedModel
 
 from ontogeny.files import replacing
+from ontogeny.origins import reading, said
 from ontogeny.training.model import named_weights
 from ontogeny.training.optimizer import parameters_of
 
 
 @dataclass(frozen=True)
 class StateInfo:
-    """Where a state stands: the step it was saved after, that checkpoint's sha256, and the
-    sequences of one forward pass, which later segments keep to."""
+    """Where a state stands: the step it was saved after, that checkpoint's sha256, the sequences of
+    one forward pass, which later segments keep to, and what the run is trained from: its spec, None
+    where a version before this one left the state."""
 
     step: int
     checkpoint_sha256: str
     micro_batch: int
+    spec: dict[str, Any] | None = None
 
 
 def save_state(
@@ -41,16 +45,23 @@ def save_state(
         save_file(tensors, temporary, metadata={"info": json.dumps(vars(info))})
 
 
-def load_state(path: Path, model: PreTrainedModel, optimizer: torch.optim.Optimizer) -> StateInfo:
+def load_state(
+    path: Path,
+    model: PreTrainedModel,
+    optimizer: torch.optim.Optimizer,
+    spec: dict[str, Any] | None = None,
+) -> StateInfo:
     """Bring model and optimiser to where `save_state` found them, tensor by tensor.
 
-    Raises ValueError that names the file when it is missing, damaged or of another model.
+    Raises ValueError that names the file when it is missing, damaged or of another model, or was
+    left by training from another spec than the one given.
     """
     device = next(model.parameters()).device
     parameters = parameters_of(optimizer)
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(reading(path), framework="pt") as file:
             info = _read_info(file.metadata(), path)
+            _require_same(info.spec, spec, path)
             entries = set(file.keys())
             for name, tensor in named_weights(model).items():
                 if f"model.{name}" not in entries:
@@ -74,6 +85,15 @@ def load_state(path: Path, model: PreTrainedModel, optimizer: torch.optim.Optimi
             f"{path}: is not a training state of this model ({error}); remove it to make it again"
         ) from None
     return info
+
+
+def _require_same(left_by: dict[str, Any] | None, spec: dict[str, Any] | None, path: Path) -> None:
+    if left_by is None or spec is None or left_by == spec:
+        return
+    raise ValueError(
+        f"{path}: was left by another training ({'; '.join(said(left_by, spec))}); to train the "
+        f"run from its start: rm -r {path.parent}"
+    )
 
 
 def _read_info(metadata: dict[str, str] | None, path: Path) -> StateInfo:

@@ -1,10 +1,11 @@
 """Binomials, the numbers that come with them, and the prompts they stand in."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ontogeny.origins import counting_only
 from ontogeny.paths import project_path
 from ontogeny.scoring.stimuli.rows import (
     Problems,
@@ -14,6 +15,8 @@ from ontogeny.scoring.stimuli.rows import (
     require_columns,
 )
 from ontogeny.study.probes import BinomialsProbe, Reference
+
+WORDS = "words"  # what counts of a file of items where only these are read
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,19 @@ def read_binomials(
 def read_words(path: Path) -> list[Binomial]:
     """The items of a file of which only the two words matter, `Word1` and `Word2`."""
     return _items(path, ["Word1", "Word2"], lambda row: Binomial(*_words(row), False, None))
+
+
+def only_words(path: Path) -> list[Binomial]:
+    """`read_words` of a file of which a job reads nothing else, so that a change in other columns
+    makes nothing again."""
+    items = read_words(path)
+    counting_only(path, WORDS, words_of(items))
+    return items
+
+
+def words_of(items: Sequence[Binomial]) -> list[list[str]]:
+    """The two words of each item: all of a file that scores and exposures depend on."""
+    return [[item.word1, item.word2] for item in items]
 
 
 def read_weights(path: Path) -> dict[str, float]:

@@ -19,6 +19,7 @@ from random import Random
 from sys import intern
 from typing import BinaryIO, NamedTuple
 
+from ontogeny.origins import reading
 from ontogeny.scoring.stimuli.rows import Problems, not_utf8, read_rows, require_columns
 from ontogeny.study.probes import PairSample
 
@@ -265,7 +266,7 @@ def _files_of_folder(folder: Path) -> Iterator[_File]:
 
 def _files_of_zip(path: Path) -> Iterator[_File]:
     with _readable(str(path)):
-        archive = zipfile.ZipFile(path)
+        archive = zipfile.ZipFile(reading(path))
     with archive:
         members = [
             member
@@ -304,7 +305,7 @@ def _json_lines(
     def opened() -> BinaryIO:
         if archive is not None:
             return archive.open(member)
-        return (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rb")
+        return (gzip.open if path.suffix.lower() == ".gz" else open)(reading(path), "rb")
 
     with _readable(place), opened() as raw, io.BufferedReader(raw, BUFFER_BYTES) as file:
         for number, line in enumerate(file, start=1):

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from ontogeny.origins import reading
+
 MOST_PROBLEMS_SHOWN = 10
 LARGEST = 10**15  # of steps and tokens, as in a study; floats hold it exactly
 
@@ -70,7 +72,7 @@ def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Lines of a CSV, the header first, each with the number of the line on which it ends."""
     line = 0
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
+        with open(reading(path), encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
             for record in reader:
                 line = reader.line_num

@@ -1,0 +1,53 @@
+# What is out of date, by the records that lie beside results (scripts/ontogeny/origins.py).
+#
+# Snakemake remembers in .snakemake/ what each file was made from. Copied results have no such memory,
+# and of a job with one new output it is not asked. So it decides by times alone here, and before it
+# does, each job whose command is not that on record, or one of whose files from outside has other
+# content, is told to run.
+
+from snakemake.dag import DAG
+from snakemake.settings.types import RerunTrigger
+
+CONTENT_OF = {WORDS: lambda path: words_of(read_words(path))}
+
+
+def recorded_output(job):
+    """The output whose record is that of the job: weights and score files have none."""
+    named = dict(job.output.items())
+    return str(named.get("records") or named.get("manifest") or job.output[0])
+
+
+def out_of_date(dag):
+    """The jobs that are, each with what has changed."""
+    dag.update_jobids()  # a command can't be told without
+    for job in dag.jobs:
+        if job.output and job.rule.shellcmd and Path(file := recorded_output(job)).exists():
+            read = [str(path) for path in job.input if path.is_ancient and not is_made(path)]
+            if reason := change(file, job.shellcmd, read, CONTENT_OF):
+                yield job, f"{file}: {reason}"
+
+
+def is_made(path):
+    """Whether a file is one of the results, not one from outside."""
+    return str(path).startswith(f"{P.root}/")
+
+
+def telling(update_needrun):
+    """Snakemake's choice of the jobs that must run, told before of those that are out of date."""
+
+    async def update(dag, *args, **kwargs):
+        dag.workflow.dag_settings.rerun_triggers = frozenset({RerunTrigger.MTIME})
+        if not hasattr(dag, "out_of_date"):
+            dag.out_of_date = dict(out_of_date(dag))
+            for job in dag.out_of_date:
+                dag.forcefiles.update(job.output)
+            if dag.out_of_date:
+                note(sorted(dag.out_of_date.values()))
+        await update_needrun(dag, *args, **kwargs)
+
+    update.tells = True
+    return update
+
+
+if workflow.is_main_process and not hasattr(DAG.update_needrun, "tells"):
+    DAG.update_needrun = telling(DAG.update_needrun)
