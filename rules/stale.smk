@@ -21,10 +21,14 @@ def out_of_date(dag):
     """The jobs that are, each with what has changed."""
     dag.update_jobids()  # a command can't be told without
     for job in dag.jobs:
-        if job.output and job.rule.shellcmd and Path(file := recorded_output(job)).exists():
+        if not job.output or not job.rule.shellcmd:
+            continue
+        if Path(file := recorded_output(job)).exists():
             read = [str(path) for path in job.input if path.is_ancient and not is_made(path)]
             if reason := change(file, job.shellcmd, read, CONTENT_OF):
                 yield job, f"{file}: {reason}"
+        elif made := next((path for path in map(str, job.output) if Path(path).exists()), None):
+            yield job, f"{made}: there is no {file}, which tells what it was made from"
 
 
 def is_made(path):
@@ -41,13 +45,18 @@ def telling(update_needrun):
             dag.out_of_date = dict(out_of_date(dag))
             for job in dag.out_of_date:
                 dag.forcefiles.update(job.output)
+                for file in job.input:  # behind an `ancient` one that is made again it is overlooked
+                    if file.is_ancient and is_made(file):
+                        file.flags["ancient"] = False
             if dag.out_of_date:
                 note(sorted(dag.out_of_date.values()))
         await update_needrun(dag, *args, **kwargs)
+        for job in dag.jobs:
+            dag.reason(job).no_metadata = False  # is not missed
 
-    update.tells = True
+    update.of_snakemake = update_needrun
     return update
 
 
-if workflow.is_main_process and not hasattr(DAG.update_needrun, "tells"):
-    DAG.update_needrun = telling(DAG.update_needrun)
+if workflow.is_main_process:
+    DAG.update_needrun = telling(getattr(DAG.update_needrun, "of_snakemake", DAG.update_needrun))

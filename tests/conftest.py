@@ -145,7 +145,12 @@ class Workflow:
     def dry_run(self, *args: str) -> DryRun:
         done = self.call("--dry-run", *args)
         assert done.returncode == 0, done.stdout
-        table = re.search(r"^Job stats:\n.*?\n-.*?\n(.*?)^total +(\d+)", done.stdout, re.M | re.S)
+        return self.dry_run_of(done.stdout)
+
+    @staticmethod
+    def dry_run_of(output: str) -> DryRun:
+        """What a dry run has printed."""
+        table = re.search(r"^Job stats:\n.*?\n-.*?\n(.*?)^total +(\d+)", output, re.M | re.S)
         counts = {}
         if table:
             for rule, count in map(str.split, table[1].strip().splitlines()):
@@ -153,9 +158,9 @@ class Workflow:
                 counts[stage] = counts.get(stage, 0) + int(count)
             assert sum(counts.values()) == int(table[2])
         else:
-            assert NOTHING_TO_DO in done.stdout, done.stdout
-        jobs = re.findall(r"^Job \d+: (.*)\nReason: (.*)$", done.stdout, re.M)
-        return DryRun(done.stdout, counts, dict(jobs))
+            assert NOTHING_TO_DO in output, output
+        jobs = re.findall(r"^Job \d+: (.*)\nReason: (.*)$", output, re.M)
+        return DryRun(output, counts, dict(jobs))
 
     def duplicate(self, folder: Path) -> "Workflow":
         """A copy of the folder, with the times of its files."""

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ COUNTS = {
 # Files from outside up to this size are read again where their time has changed; of larger ones
 # the time decides, as it does for `make`.
 HASHED_AGAIN = 500_000_000
+MOST_SHOWN = 4  # differences of one job
 
 Option = tuple[str, ...]  # an option and its values; the name of the script comes first
 WORD = re.compile(r"""(?:[^\s'"]+|'[^']*'|"[^"]*")+""")
@@ -59,7 +61,6 @@ _jobs: list[Job] = []  # the job of this process, where it has one
 def begin(argv: list[str]) -> None:
     """From here on, files that this process writes (`files.replacing`) are put on record."""
     _jobs[:] = [Job(command_of(argv))]
-    _mark.cache_clear()
 
 
 # ---------------------------------------------------------------------------- commands
@@ -110,7 +111,6 @@ def record_path(path: str | os.PathLike) -> Path:
     return path.parent / FOLDER / f"{path.name}.json"
 
 
-@cache
 def record_of(path: str) -> dict[str, Any] | None:
     """The record of a file; None where there is none that can be read."""
     try:
@@ -138,8 +138,6 @@ def put_on_record(path: Path, written: Path) -> None:
             os.replace(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
-        _mark.cache_clear()
-        record_of.cache_clear()
 
 
 def reading(path: str | os.PathLike) -> Path:
@@ -202,15 +200,21 @@ def sha256(path: str | os.PathLike) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@cache
 def _mark(path: str) -> dict[str, Any]:
-    """Size, time and sha256 of a file, which is read once for it in each job; of a folder its
-    number of files, no time, and the sha256 of their names."""
+    """Size, time and sha256 of a file; of a folder its number of files, no time, and the sha256 of
+    their names."""
     if Path(path).is_dir():
         names = files_below(path)
         return {"bytes": len(names), "mtime_ns": 0, "sha256": digest(names)}
     status = Path(path).stat()
-    return {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": sha256(path)}
+    size, time = status.st_size, status.st_mtime_ns
+    return {"bytes": size, "mtime_ns": time, "sha256": _content(path, size, time, status.st_ino)}
+
+
+@cache
+def _content(path: str, size: int, mtime_ns: int, inode: int) -> str:
+    """The sha256 of a file as it is now: one that is read again is not hashed again."""
+    return sha256(path)
 
 
 def files_below(folder: str | os.PathLike) -> list[str]:
@@ -246,7 +250,7 @@ def change(
         return _newer(path, outside)
     before = [tuple(option) for option in record["command"]]
     if before != (now := command_of(words_of(shell))):
-        return next(_differences(before, now), "another command")
+        return "; ".join(islice(_differences(before, now), MOST_SHOWN)) or "another command"
     inputs = {_in_project(name): name for name in outside}
     for name, mark in record["read"].items():
         given = next((i for i in inputs if name == i or name.startswith(f"{i}/")), None)
@@ -282,14 +286,9 @@ def _is_same(
         return True
     if status.st_size > HASHED_AGAIN:
         return same_size and status.st_mtime <= made.stat().st_mtime
-    if same_size and _content(str(file), status.st_mtime_ns) == mark["sha256"]:
+    if same_size and _mark(str(file))["sha256"] == mark["sha256"]:
         return True
     return "only" in mark and digest(only[mark["only"]](file)) == mark["only_sha256"]
-
-
-@cache
-def _content(path: str, mtime_ns: int) -> str:
-    return sha256(path)
 
 
 def _differences(before: list[Option], now: list[Option]) -> Iterator[str]:

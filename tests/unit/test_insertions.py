@@ -188,15 +188,12 @@ def test_the_script_joins_all_runs(tmp_path):
     ]
     provenance = tmp_path / "provenance.json"
     provenance.write_text(json.dumps({"documents": {"items": rows}}))
-    run = {"corpus": "c", "tokenizer": "t", "architecture": "a", "steps": 3, "block_size": 10}
-    run |= {"batch_size": 10, "checkpoints": {"at": [3]}}
     probe = {"type": "binomials", "items": str(items), "references": {"human": {"column": "P"}}}
     command = [sys.executable, PROJECT / "scripts" / "insertions.py", "--study-folder", tmp_path]
     for name, corpus in (("one", "c"), ("two", "d")):
-        command += ["--run", name, json.dumps(run | {"corpus": corpus})]
-    other = probe | {"only_corpora": ["e"]}
-    for name, spec in (("p", probe), ("q", other)):
-        command += ["--probe", name, json.dumps(spec), items]
+        command += ["--run", name, corpus, "p"]
+    for name in ("p", "q"):  # neither run is scored on the other probe
+        command += ["--probe", name, json.dumps(probe), items]
     command += ["--inserted", "c", provenance, "--output", tmp_path / "out.csv"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr

@@ -367,16 +367,13 @@ def test_the_script(tmp_path):
     ):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         table.write_csv(path)
-    run = (
-        '{"corpus":"c","tokenizer":"t","architecture":"a","steps":2,"block_size":9,"batch_size":9}'
-    )
     references = {"human": {"column": "GenPref"}}
     probe = BinomialsProbe(type="binomials", items=str(stimuli), references=references)
     outputs = [tmp_path / name for name in ("a.csv", "b.csv", "c.csv")]
     done = subprocess.run(
         [
             *(sys.executable, PROJECT / "scripts/learning.py", "--study-folder", paths.root),
-            *("--name", "r", "--run", run, "--probe", "p", probe.model_dump_json(), stimuli),
+            *("--name", "r", "--trained", "--probe", "p", probe.model_dump_json(), stimuli),
             *("--output", outputs[0], "--learning", outputs[1], "--thresholds", outputs[2]),
         ],
         capture_output=True,

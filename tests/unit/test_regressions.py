@@ -334,9 +334,6 @@ def test_the_script(tmp_path):
     ):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         table.write_csv(path)
-    run = (
-        '{"corpus":"c","tokenizer":"t","architecture":"a","steps":2,"block_size":9,"batch_size":9}'
-    )
     probe = BinomialsProbe(
         type="binomials",
         items=str(stimuli),
@@ -348,7 +345,7 @@ def test_the_script(tmp_path):
     done = subprocess.run(
         [
             *(sys.executable, PROJECT / "scripts/regressions.py", "--study-folder", paths.root),
-            *("--name", "r", "--run", run, "--probe", "p", probe.model_dump_json(), stimuli),
+            *("--name", "r", "--trained", "--probe", "p", probe.model_dump_json(), stimuli),
             *("--output", outputs[0], "--deviations", outputs[1], "--constraints", outputs[2]),
         ],
         capture_output=True,

@@ -303,7 +303,7 @@ def test_a_missing_or_damaged_record_keeps_nothing(tmp_path, text):
     records = Records(path)
     assert not records.keeps(table, "x")
     records.add(table, "x")
-    assert Records(path).is_whole(table, "x")
+    assert Records(path).keeps(table, "x")
 
 
 def test_a_fingerprint_tells_parts_and_their_order_apart():

@@ -339,8 +339,6 @@ def test_the_same_bits_each_time():
     assert one([10, 20, 30], x, y) == one([10, 20, 30], x, y)
 
 
-RUN = """{"architecture": "a", "corpus": "c", "tokenizer": "t", "steps": 4, "block_size": 2,
-"batch_size": 5}"""
 PROBE = """{"type": "binomials", "items": "x", "references": {"human": {"column": "GenPref"}},
 "frequency_bins": 2, "exposure_bins": [3]}"""
 
@@ -369,7 +367,7 @@ def test_the_scripts_give_the_same_bytes_with_any_number_of_threads(tmp_path, sc
     pl.DataFrame(rows, schema=EXPOSURES).write_csv(exposures)
     output = folder / "table.csv"
     command = [sys.executable, PROJECT / "scripts" / f"{script}.py", "--study-folder", tmp_path]
-    command += ["--name", "r", "--run", RUN, "--probe", "p", PROBE, stimuli, "--output", output]
+    command += ["--name", "r", "--trained", "--probe", "p", PROBE, stimuli, "--output", output]
     found = set()
     for threads in ("1", "2"):
         variables = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
