@@ -15,8 +15,8 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 
-# Where this file lies, also when it is reached by a link, `include` or `module`.
-PROJECT = Path(str(workflow.current_basedir)).resolve()
+# The folder of this file, also when it is reached by a link, `include` or `module`.
+PROJECT = Path(workflow.included_stack[-1].get_path_or_uri(secret_free=True)).resolve().parent
 sys.path.insert(0, str(PROJECT / "scripts"))
 
 from ontogeny.origins import change, files_below, note
@@ -55,20 +55,12 @@ P = Paths(f"results/{study.study}", study.score_files)
 os.environ.update(PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.getenv('PATH', '')}")
 
 
-include: "rules/common.smk"
-include: "rules/reports.smk"
-include: "rules/downloads.smk"
-include: "rules/corpus.smk"
-include: "rules/tokenizer.smk"
-include: "rules/train.smk"
-include: "rules/hub.smk"
-include: "rules/score.smk"
-include: "rules/released.smk"
-include: "rules/exposure.smk"
-include: "rules/analysis.smk"
-include: "rules/across_runs.smk"
-include: "rules/figures.smk"
-include: "rules/stale.smk"
+for stage in (
+    *("common", "reports", "downloads", "corpus", "tokenizer", "train", "hub", "score", "released"),
+    *("exposure", "analysis", "across_runs", "figures", "stale"),
+):
+
+    include: str(PROJECT / f"rules/{stage}.smk")
 
 
 onsuccess:

@@ -46,6 +46,7 @@ def check_inputs(study: Study) -> None:
     problems = [
         *_unwritable_results(study),
         *_download_problems(study),
+        *_folder_problems(study),
         *_corpus_problems(study),
         *_probe_problems(study),
         *_run_problems(study),
@@ -102,6 +103,23 @@ def _unwritable_results(study: Study) -> Iterator[str]:
         yield f"study: results go to {folder}, but {existing} is a file; move it away"
     elif not os.access(existing, os.W_OK | os.X_OK):
         yield f"study: results go to {folder}, but {existing.resolve()} can't be written"
+
+
+def _folder_problems(study: Study) -> Iterator[str]:
+    """Folders that are not there, named where a name on the Hub may stand: what begins like a path
+    of the project must be one, or a stranger's repository of that name would be read."""
+    named = {
+        f"corpora.{n}.dataset": c.dataset for n, c in study.corpora.items() if c.source == "hub"
+    }
+    for name, tokenizer in study.tokenizers.items():
+        if tokenizer.type == "pretrained":
+            named[f"tokenizers.{name}.path"] = tokenizer.path
+    for key, path in named.items():
+        if Path(project_path(path)).is_dir():
+            continue
+        first = path.split("/")[0]
+        if first in ("", ".", "..", "~") or Path(project_path(first)).is_dir():
+            yield f"{key}: there is no folder {project_path(path)}"
 
 
 def to_come(path: str | None) -> bool:
