@@ -24,6 +24,7 @@ from ontogeny.study import StudyError, load_study, repeated_keys
 from ontogeny.study.corpora import DerivedCorpus, InsertCorpus, InterventionCorpus
 from ontogeny.study.derivation import sources_of
 from ontogeny.study.downloads import DOWNLOAD
+from ontogeny.study.resolved import packed, resolved_study
 from ontogeny.study.runs import seed_families
 from ontogeny.study.schedule import reported_steps, segments
 from ontogeny.inputs import check_inputs, checkpoint_steps, matching_files
@@ -62,6 +63,7 @@ include: "rules/score.smk"
 include: "rules/released.smk"
 include: "rules/exposure.smk"
 include: "rules/analysis.smk"
+include: "rules/about.smk"
 include: "rules/across_runs.smk"
 include: "rules/figures.smk"
 

@@ -13,7 +13,6 @@ import safetensors
 import torch
 import transformers
 
-import ontogeny
 from ontogeny.command import run as run_command
 from ontogeny.files import sha256, write_json
 from ontogeny.paths import Paths
@@ -23,6 +22,7 @@ from ontogeny.published.hub import connect
 from ontogeny.published.revisions import revisions_from
 from ontogeny.study.schedule import checkpoint_name
 from ontogeny.training.model import check_causal, save_checkpoint
+from ontogeny.versions import project_versions
 
 
 def arguments() -> argparse.Namespace:
@@ -90,7 +90,7 @@ def main() -> None:
             "parameters": model.num_parameters(),
             "seconds": round(time.perf_counter() - start, 3),
             "versions": {
-                "ontogeny": ontogeny.__version__,
+                **project_versions(),
                 "python": platform.python_version(),
                 "torch": torch.__version__,
                 "transformers": transformers.__version__,
