@@ -1,0 +1,96 @@
+"""What a folder of results says of itself, and when that is made again."""
+
+import csv
+import json
+
+import pytest
+import yaml
+from result_files import contents
+
+from ontogeny.study import load_study
+
+pytestmark = pytest.mark.workflow
+
+ABOUT = ("README.md", "environment.txt", "study.yaml")
+
+
+def rows(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def about(project):
+    return {name: (project.results / name).read_bytes() for name in ABOUT}
+
+
+def test_the_folder_holds_its_study(finished, tiny):
+    read = yaml.safe_load((finished.results / "study.yaml").read_text())
+    assert load_study(read) == load_study(tiny)
+    text = (finished.results / "README.md").read_text()
+    assert text.startswith("# tiny\n") and "2 runs trained on 51,200 tokens" in " ".join(
+        text.split()
+    )
+    assert "torch==" in (finished.results / "environment.txt").read_text()
+
+
+def test_nothing_tells_the_time_or_the_place(finished, project):
+    """The same bytes in another folder, at another time."""
+    before = about(finished)
+    for content in before.values():
+        assert str(finished.folder).encode() not in content
+    for name in (*ABOUT, "tables/runs.csv"):
+        (project.results / name).unlink()
+    project.make("tables")
+    assert about(project) == before
+    assert contents(project.results / "tables") == contents(finished.results / "tables")
+
+
+def test_the_study_of_a_folder_can_be_run_again(project):
+    """It is the study: nothing is out of date under it."""
+    project.study.write_bytes((project.results / "study.yaml").read_bytes())
+    assert project.dry_run().counts == {}
+
+
+@pytest.mark.parametrize("name", ABOUT)
+def test_each_file_can_be_asked_for_alone(fresh, tiny, name):
+    fresh.write(tiny)
+    target = f"results/tiny/{name}"
+    assert fresh.dry_run(target).counts == {"about": 1}
+
+
+def test_the_table_of_runs_asks_for_runs_and_no_scores(fresh, tiny):
+    fresh.write(tiny)
+    counts = fresh.dry_run("results/tiny/tables/runs.csv").counts
+    assert counts == {
+        **{"about": 1, "runs_table": 1, "losses": 2, "train_0": 2, "train_1": 2},
+        **dict.fromkeys(("corpus", "tokenizer", "architecture", "tokens"), 1),
+    }
+
+
+def test_an_edit_of_the_study_is_followed(project, tiny):
+    before = about(project)
+    tiny["runs"]["fast"]["max_loss"] = 50.0  # changes no step
+    tiny["probes"]["binomials"]["frequency_bins"] = 3
+    project.write(tiny)
+    project.make("results/tiny/README.md")
+    after = about(project)
+    assert after["README.md"] == before["README.md"]
+    assert load_study(yaml.safe_load(after["study.yaml"])) == load_study(tiny)
+
+
+def test_the_table_of_runs_agrees_with_what_the_runs_left(finished):
+    table = {row["run"]: row for row in rows(finished.results / "tables" / "runs.csv")}
+    assert list(table) == ["slow", "fast"]
+    sizes = json.loads((finished.results / "architectures" / "opt" / "bpe.json").read_text())
+    assert sizes["trained"] - sizes["trained_without_positions"] == (64 + 2) * 32
+    for name, row in table.items():
+        for key in ("parameters", "trained", "trained_without_positions"):
+            assert int(row[key]) == sizes[key]
+        last = rows(finished.results / "tables" / name / "losses.csv")[-1]
+        assert float(row["last_loss"]) == float(last["loss"])
+        assert (row["tokens"], row["steps"], row["checkpoints"]) == ("51200", "200", "6")
+        segment = finished.results / "runs" / name / "segments" / "0001.manifest.json"
+        manifest = json.loads(segment.read_text())
+        assert row["version"] == manifest["versions"]["ontogeny"]
+        assert row["device"] == manifest["device"]
+    assert [float(row["lr"]) for row in table.values()] == [1e-3, 1e-2]
