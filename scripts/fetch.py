@@ -44,6 +44,7 @@ def main() -> None:
     paths = Paths(args.study_folder)
     manifest = Path(paths.segment(args.name, args.segment, "manifest.json"))
     downloads = manifest.with_name(f".{args.segment:04d}.downloads")  # on the results' own disk
+    made_with = project_versions()
     start = time.perf_counter()
     api = connect()
     seen: dict[str, str] = {}
@@ -90,7 +91,7 @@ def main() -> None:
             "parameters": model.num_parameters(),
             "seconds": round(time.perf_counter() - start, 3),
             "versions": {
-                **project_versions(),
+                **made_with,
                 "python": platform.python_version(),
                 "torch": torch.__version__,
                 "transformers": transformers.__version__,

@@ -67,6 +67,20 @@ def test_the_table_of_runs_asks_for_runs_and_no_scores(fresh, tiny):
     }
 
 
+def test_published_checkpoints_are_fetched_for_the_table_of_runs_once(fresh, tiny):
+    lines = [f"s{step},{step},{step * 10},{step:040x},{step:064x}" for step in (1, 2, 3)]
+    (fresh.folder / "list.csv").write_text(
+        "\n".join(["revision,step,tokens,commit,sha256", *lines, ""])
+    )
+    run = {"source": "hub", "model": "owner/name", "revisions": "list.csv", "per_segment": 2}
+    del tiny["probes"]["held-out"]
+    fresh.write({**tiny, "runs": {"theirs": {**run, "tokenizer": "bpe"}}})
+    counts = fresh.dry_run("results/tiny/tables/runs.csv").counts
+    assert counts == {"about": 1, "runs_table": 1, "fetch_0": 1, "fetch_1": 1}
+    counts = fresh.dry_run("tables").counts
+    assert (counts["fetch_0"], counts["score_0"], counts["runs_table"]) == (1, 1, 1)
+
+
 def test_an_edit_of_the_study_is_followed(project, tiny):
     before = about(project)
     tiny["runs"]["fast"]["max_loss"] = 50.0  # changes no step
