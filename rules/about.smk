@@ -1,10 +1,11 @@
 # What a folder of results says of itself. Local: each takes a second.
 
 
-# Remade when the study changes, but for what no result depends on.
+# Remade when the study changes, but for what no result depends on. `update`: study.yaml may be the
+# file that is being run, so it must not be gone meanwhile.
 rule about:
     output:
-        study=P.about("study.yaml"),
+        study=update(P.about("study.yaml")),
         environment=P.about("environment.txt"),
         readme=P.about("README.md"),
     log:

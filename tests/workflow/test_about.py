@@ -47,8 +47,16 @@ def test_nothing_tells_the_time_or_the_place(finished, project):
 
 def test_the_study_of_a_folder_can_be_run_again(project):
     """It is the study: nothing is out of date under it."""
-    project.study.write_bytes((project.results / "study.yaml").read_bytes())
+    own = project.results / "study.yaml"
+    project.study.unlink()
+    project.study.symlink_to(own)
     assert project.dry_run().counts == {}
+    own.write_text(own.read_text().replace("lr: 0.01", "lr: 0.02") + "# mine\n")
+    assert project.dry_run("results/tiny/README.md").counts == {"about": 1}
+    project.make("results/tiny/README.md")
+    read = yaml.safe_load(own.read_text())
+    assert read["runs"]["fast"]["optimizer"] == {"lr": 0.02}
+    assert project.dry_run("results/tiny/README.md").counts == {}
 
 
 @pytest.mark.parametrize("name", ABOUT)
