@@ -28,6 +28,7 @@ from ontogeny.study.corpora import DerivedCorpus, InsertCorpus, InterventionCorp
 from ontogeny.study.derivation import sources_of
 from ontogeny.study.downloads import DOWNLOAD
 from ontogeny.study.models import TOKENIZER_FILES
+from ontogeny.study.resolved import packed, resolved_study
 from ontogeny.study.runs import seed_families
 from ontogeny.study.schedule import reported_steps, segments
 from ontogeny.inputs import check_inputs, checkpoint_steps, matching_files
@@ -57,7 +58,7 @@ os.environ.update(PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.getenv('PA
 
 for stage in (
     *("common", "reports", "downloads", "corpus", "tokenizer", "train", "hub", "score", "released"),
-    *("exposure", "analysis", "across_runs", "figures", "stale"),
+    *("exposure", "analysis", "about", "across_runs", "figures", "stale"),
 ):
 
     include: str(PROJECT / f"rules/{stage}.smk")

@@ -160,5 +160,7 @@ rule capacity:
 rule tables:
     input:
         missing_scores,
+        rules.about.output,
+        rules.runs_table.output,
         [P.run_table(run, table) for table, runs in RUN_TABLES.items() for run in runs],
         [P.table(table) for table in STUDY_TABLES],

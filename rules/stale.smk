@@ -45,7 +45,9 @@ def telling(update_needrun):
             dag.out_of_date = dict(out_of_date(dag))
             for job in dag.out_of_date:
                 dag.forcefiles.update(job.output)
-                for file in job.input:  # behind an `ancient` one that is made again it is overlooked
+                for (
+                    file
+                ) in job.input:  # behind an `ancient` one that is made again it is overlooked
                     if file.is_ancient and is_made(file):
                         file.flags["ancient"] = False
             if dag.out_of_date:

@@ -13,7 +13,6 @@ import safetensors
 import torch
 import transformers
 
-import ontogeny
 from ontogeny.command import run as run_command
 from ontogeny.files import write_json
 from ontogeny.origins import sha256
@@ -25,6 +24,7 @@ from ontogeny.published.revisions import revisions_from
 from ontogeny.study.schedule import checkpoint_name
 from ontogeny.study.views import fetched
 from ontogeny.training.model import check_causal, save_checkpoint
+from ontogeny.versions import project_versions
 
 
 def arguments() -> argparse.Namespace:
@@ -46,6 +46,7 @@ def main() -> None:
     paths = Paths(args.study_folder)
     manifest = Path(paths.segment(args.name, args.segment, "manifest.json"))
     downloads = manifest.with_name(f".{args.segment:04d}.downloads")  # on the results' own disk
+    made_with = project_versions()
     start = time.perf_counter()
     api = connect()
     seen: dict[str, str] = {}
@@ -93,7 +94,7 @@ def main() -> None:
             "parameters": model.num_parameters(),
             "seconds": round(time.perf_counter() - start, 3),
             "versions": {
-                "ontogeny": ontogeny.__version__,
+                **made_with,
                 "python": platform.python_version(),
                 "torch": torch.__version__,
                 "transformers": transformers.__version__,

@@ -21,7 +21,6 @@ import torch
 import transformers
 from torch._inductor.exc import InductorError
 
-import ontogeny
 from ontogeny.command import run as run_command
 from ontogeny.command import whole_number
 from ontogeny.corpus.tokenizer import load_tokenizer
@@ -48,6 +47,7 @@ from ontogeny.training.speed import (
     peak_flops,
 )
 from ontogeny.training.state import StateInfo, load_state, save_state
+from ontogeny.versions import project_versions
 
 
 def arguments() -> argparse.Namespace:
@@ -220,6 +220,7 @@ def train(args: argparse.Namespace, run: Run, architecture: Architecture, segmen
         objective = torch.compile(objective)
     at_once = sequences_at_once(args, run, objective, optimizer, kept, processes)
 
+    made_with = project_versions()  # now: who commits while this trains changes nothing in it
     start = time.perf_counter()
     rows = train_segment(
         processes.wrapped(objective),
@@ -261,7 +262,7 @@ def train(args: argparse.Namespace, run: Run, architecture: Architecture, segmen
             "spec": spec,
             "parameters": model.num_parameters(),
             "sequences": sequences.count,
-            **machine(device, processes),
+            **machine(device, processes, made_with),
             "threads": args.threads,
             "compiled": compiled,
             "micro_batch": at_once,
@@ -280,7 +281,9 @@ def train(args: argparse.Namespace, run: Run, architecture: Architecture, segmen
     leave()
 
 
-def machine(device: torch.device, processes: Processes) -> dict[str, Any]:
+def machine(
+    device: torch.device, processes: Processes, made_with: dict[str, str]
+) -> dict[str, Any]:
     """What the segment was trained on."""
     is_gpu = device.type == "cuda"
     return {
@@ -288,7 +291,7 @@ def machine(device: torch.device, processes: Processes) -> dict[str, Any]:
         "processes": processes.count,
         "peak_memory_bytes": torch.cuda.max_memory_allocated() if is_gpu else None,
         "versions": {
-            "ontogeny": ontogeny.__version__,
+            **made_with,
             "python": platform.python_version(),
             "torch": torch.__version__,
             "transformers": transformers.__version__,

@@ -39,6 +39,10 @@ class Paths:
     root: str
     scores_end: str = "csv"
 
+    def about(self, file: str) -> str:
+        """`README.md`, `study.yaml`, `environment.txt`."""
+        return f"{self.root}/{file}"
+
     def corpus(self, corpus: str, file: str) -> str:
         """`train.parquet`, `validation.parquet`, `provenance.json`; the toy's `items.csv` and
         `pairs.csv`."""

@@ -42,7 +42,7 @@ def test_the_study_of_interventions_asks_for_its_jobs(elsewhere):
     expected |= {"derive": 2, "tokens": corpora, "occurrences": corpora}
     expected |= dict.fromkeys(["train_0", "score_0", "exposures", "losses", *OF_BINOMIALS], runs)
     expected |= {f"plot_{figure}": runs for figure in RUN_FIGURES}
-    for once in ("comparisons", "seeds", "insertions", "all"):
+    for once in ("comparisons", "seeds", "insertions", "about", "runs_table", "all"):
         expected[once] = 1
     for figure in ("overview", "seeds", "insertions", "insertion_curves"):
         expected[f"plot_{figure}"] = 1

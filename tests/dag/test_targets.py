@@ -31,8 +31,10 @@ SCORES = {**RUNS, **STIMULI, "score_0": 2, "score_1": 2}
 EXPOSURES = {"corpus": 1, "tokenizer": 1, "tokens": 1, "toy_items": 1, "occurrences": 1}
 OF_BINOMIALS = ("preferences", "correlations", "trajectories", "regressions", "learning")
 OF_PAIRS = ("minimal_pairs", "stuck", "bigrams", "bigram_hypothesis")
+ABOUT = {"about": 1, "runs_table": 1}
 TABLES = {
     **SCORES,
+    **ABOUT,
     **{"occurrences": 1, "exposures": 2, "comparisons": 1},
     **dict.fromkeys([*OF_BINOMIALS, *OF_PAIRS, "losses", "perplexity"], 2),
 }
@@ -41,7 +43,7 @@ RUN_FIGURES = (
     *("minimal_pairs", "paradigms", "entrenchment", "bigrams"),
 )
 FIGURES = {**TABLES, **{f"plot_{figure}": 2 for figure in RUN_FIGURES}, "plot_overview": 1}
-ONLY_TABLES = ("trajectories", "comparisons")  # no figure is made from them
+ONLY_TABLES = ("trajectories", "comparisons", *ABOUT)  # no figure is made from them
 
 
 @pytest.mark.parametrize(
@@ -70,7 +72,7 @@ def test_the_default_study_runs_without_arguments(elsewhere):
         {(run.architecture, run.tokenizer) for run in study.runs.values()}
     )
     expected["occurrences"] = expected["tokens"]
-    expected.update(["plot_overview", "comparisons", "seeds", "plot_seeds"])
+    expected.update(["plot_overview", "comparisons", "seeds", "plot_seeds", *ABOUT])
     for run in study.runs.values():
         expected.update(f"train_{segment.number}" for segment in run.segments())
         expected.update(f"score_{segment.number}" for segment in run.segments())
@@ -125,7 +127,7 @@ def test_runs_with_other_schedules_keep_their_own_segments(elsewhere, tiny):
 def test_a_study_without_probes_trains_and_draws_the_loss(elsewhere, tiny):
     tiny["probes"] = {}
     elsewhere.write(tiny)
-    expected = {**RUNS, "losses": 2, "plot_loss": 2, "all": 1}
+    expected = {**RUNS, **ABOUT, "losses": 2, "plot_loss": 2, "all": 1}
     assert elsewhere.dry_run().counts == expected
 
 

@@ -10,9 +10,10 @@ from torch import nn
 from torch.nn import functional
 from transformers import AutoModelForCausalLM
 
-from ontogeny.corpus.tokenizer import TokenizerInfo
+from ontogeny.corpus.facts import facts_text
+from ontogeny.corpus.tokenizer import TokenizerInfo, make_characters
 from ontogeny.paths import PROJECT
-from ontogeny.study.models import Architecture
+from ontogeny.study.models import Architecture, CharacterTokenizer
 from ontogeny.training.model import check_causal, count_parameters, new_model, save_checkpoint
 
 PAGE = (PROJECT / "docs/architectures.md").read_text()
@@ -125,6 +126,31 @@ def test_the_page_tells_the_numbers_of_parameters(name, vocabulary, total, train
 )
 def test_published_numbers_of_parameters(name, vocabulary, key, published):
     assert counts(name, vocabulary)[key] == published
+
+
+@pytest.mark.parametrize(
+    ("files", "characters", "published"),
+    [
+        (["arithmetic"], 17, "1,456"),
+        (["capitals"], 51, "1,932"),
+        (["arithmetic", "capitals"], 66, "2,142"),
+    ],
+)
+def test_the_pages_tell_the_numbers_of_the_tokenizers_that_there_are(files, characters, published):
+    """Special tokens are entries of the vocabulary, which the published models don't have."""
+    text = facts_text([str(PROJECT / f"data/facts/{name}.csv") for name in files], [])
+    spec = CharacterTokenizer(type="characters", corpus="facts", bos=False)
+    size = make_characters(spec, [text]).get_vocab_size()
+    assert len(set(text)) == characters == size - 4
+    ours = f"{counts('nano-n14', size)['trained_without_positions']:,}"
+    assert ("nano-n14", str(size), ours) in [(name, v, bare) for name, v, *_, bare in ROWS]
+    assert counts("nano-n14", size - 4)["trained_without_positions"] == int(
+        published.replace(",", "")
+    )
+    study = (PROJECT / "docs/studies/too_big_to_think_barron_2025.md").read_text()
+    differs = study.split("## What is not as published")[1].split("\n## ")[0]
+    row = next(line for line in differs.splitlines() if "special tokens" in line)
+    assert published in row.split("|")[1] and ours in row.split("|")[2]
 
 
 def test_opt_350m_with_its_projection():

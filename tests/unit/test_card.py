@@ -23,7 +23,7 @@ MANIFEST = {
     "parameters": 1234,
     "seed": 7,
     "device": "cpu",
-    "versions": {"ontogeny": "0.1.0"},
+    "versions": {"ontogeny": "0.1.0", "commit": "abc1234"},
     "checkpoints": [{"step": step, "tokens": 32 * step} for step in (0, 10, 20)],
 }
 PAIRS = "step,probe,phenomenon,uid,n,accuracy\n20,blimp,all,all,67000,0.5725\n20,blimp,x,all,9,1\n"
@@ -45,6 +45,10 @@ def card(tmp_path, **run):
         tables=sorted(tmp_path.glob("*.csv")),
         loss_figure="loss.png",
     ).text()
+
+
+def test_what_made_it_is_told(tmp_path):
+    assert "Trained on cpu with ontogeny 0.1.0, commit abc1234." in card(tmp_path).splitlines()
 
 
 def test_the_sources_of_a_mixed_text_are_told(tmp_path):

@@ -76,7 +76,7 @@ def test_two_published_runs_become_tables_and_figures(small):
     assert workflow.dry_run("tables").counts == {
         **{"import_scores_0": 1, "import_scores_1": 1, "completeness": 2},
         **{"preferences": 2, "correlations": 2, "trajectories": 2, "comparisons": 1},
-        "tables": 1,
+        **{"about": 1, "runs_table": 1, "tables": 1},
     }
     output = workflow.make("tables")
     assert "run two: 3 of 124 expected checkpoints, 121 missing: 24-984" in output
@@ -100,6 +100,7 @@ def test_two_published_runs_become_tables_and_figures(small):
     study["runs"]["two"]["last_step"] = 984
     workflow.write(study)
     again = ("completeness", "preferences", "correlations", "trajectories", "comparisons")
+    again += ("about", "runs_table")
     assert workflow.dry_run("tables").counts == {**dict.fromkeys(again, 1), "tables": 1}
     output = workflow.make("tables")
     assert "run two: 2 of 123 expected checkpoints, 121 missing: 24-984; 1 beside the" in output

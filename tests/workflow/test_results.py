@@ -55,7 +55,10 @@ def test_everything_is_made(finished):
         )
         assert figures == {f"{name}.{suffix}" for name in names for suffix in ("png", "svg")}
     across = [path.name for path in (finished.results / "tables").glob("*.csv")]
-    assert across == ["comparisons.csv"]
+    assert sorted(across) == ["comparisons.csv", "runs.csv"]
+    assert {"README.md", "study.yaml", "environment.txt"} < {
+        path.name for path in finished.results.iterdir()
+    }
     for suffix in ("png", "svg"):
         assert (finished.results / "figures" / f"overview.{suffix}").stat().st_size > 1000
 

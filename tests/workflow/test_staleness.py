@@ -20,6 +20,7 @@ DRAWING = {
     )
 }
 FIGURES = {**DRAWING, "plot_overview": 1, "comparisons": 1, "all": 1}
+ABOUT = {"about": 1, "runs_table": 1}
 
 
 def identities(folder):
@@ -97,12 +98,12 @@ def test_deleting_scored_checkpoints_makes_nothing_stale(project):
 
 
 def test_what_changes_no_result_remakes_nothing(project, tiny):
-    """Resources, comments in the study and in scripts, the order and the times of files."""
+    """Resources, comments in the study and in scripts, the times of files."""
     tiny["resources"] = {
         stage: {"threads": 2, "batch_tokens": 64, "mem_mb": 9_000, "runtime": 5}
         for stage in ("corpus", "train", "score", "analysis")
     }
-    tiny["runs"] = dict(reversed(tiny["runs"].items()))
+    tiny["keep_checkpoints"] = "none"
     project.write(tiny)
     with open(project.study, "a") as file:
         file.write("# A comment.\n")
@@ -113,13 +114,19 @@ def test_what_changes_no_result_remakes_nothing(project, tiny):
     assert project.dry_run().counts == {}
 
 
+def test_another_order_of_runs_changes_what_the_study_says_of_itself_alone(project, tiny):
+    tiny["runs"] = dict(reversed(tiny["runs"].items()))
+    project.write(tiny)
+    assert project.dry_run().counts == {**ABOUT, "all": 1}
+
+
 def test_a_run_that_changes_is_made_again_alone(project, tiny):
     tiny["runs"]["fast"]["optimizer"]["lr"] = 2e-2
     project.write(tiny)
     dry = project.dry_run()
     assert dry.counts == {
         **{"train_0": 1, "train_1": 1, "score_0": 1, "score_1": 1, "losses": 1},
-        **{**GATHERING, "plot_loss": 1, **FIGURES},
+        **{**GATHERING, "plot_loss": 1, **FIGURES, **ABOUT},
     }
     assert "Figure: overview of the study" in dry.jobs
     assert [message for message in dry.jobs if "slow" in message] == []
@@ -133,6 +140,8 @@ def test_a_new_run_is_made_beside_the_others(project, tiny):
     assert made == {
         "Figure: overview of the study",
         "Comparison of all runs, item by item",
+        "Table of all runs",
+        "What this study is, and what is where",
         "Mean and spread over seeds",  # of `fast` and `faster`
         "Figure: seeds of the study",
     }
@@ -144,7 +153,8 @@ def test_a_changed_probe_trains_nothing(project, tiny):
     dry = project.dry_run()
     stages = {"index": 1, "score_0": 2, "score_1": 2}
     of_both_runs = dict.fromkeys([*GATHERING, *DRAWING], 2)
-    assert dry.counts == {**stages, **of_both_runs, "plot_overview": 1, "comparisons": 1, "all": 1}
+    once = {"plot_overview": 1, "comparisons": 1, "all": 1, **ABOUT}
+    assert dry.counts == {**stages, **of_both_runs, **once}
 
 
 def test_checkpoints_that_are_not_kept_go_when_they_are_scored(project, finished, tiny):

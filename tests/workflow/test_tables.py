@@ -62,7 +62,16 @@ def test_rows_stand_in_the_order_of_tokens(finished):
         for row in read(path):
             if row.get("tokens"):
                 key = ("probe", "group", "reference", "uid", "binom", "model_name", "items", "term")
-                key += ("constraint", "family", "statistic", "run_a", "run_b", "test", "class")
+                key += (
+                    "constraint",
+                    "family",
+                    "statistic",
+                    "run",
+                    "run_a",
+                    "run_b",
+                    "test",
+                    "class",
+                )
                 series[tuple(row.get(name) for name in key)].append(int(row["tokens"]))
         for key, tokens in series.items():
             assert tokens == sorted(tokens), (path, key)

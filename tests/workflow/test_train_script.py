@@ -19,6 +19,7 @@ from safetensors import safe_open
 from transformers import AutoModelForCausalLM
 
 from ontogeny.paths import Paths
+from ontogeny.versions import project_versions
 
 pytestmark = pytest.mark.workflow
 
@@ -299,3 +300,4 @@ def test_the_state_keeps_the_micro_batch_and_the_hash(make_run):
     assert last["step"] == 10
     assert manifest["micro_batch"] == 2
     assert manifest["mfu"] is None  # a CPU has no stated peak
+    assert manifest["versions"].get("commit") == project_versions().get("commit")

@@ -2,7 +2,9 @@
 
 A paradigm is right, wrong or undecided at a checkpoint; its fate is told from these states. An
 untrained model can have a state too (of two sentences it prefers the one with fewer tokens), so
-the checkpoint at 0 tokens has no part in fates, onsets and what follows from them.
+the checkpoint at 0 tokens has no part in fates, onsets and what follows from them. Where
+checkpoints are counted (two in a row, the last five), of two at nearly one place one counts: see
+`ontogeny.analysis.apart`.
 """
 
 from collections.abc import Iterable
@@ -10,6 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 import polars as pl
 
+from ontogeny.analysis.apart import apart
 from ontogeny.analysis.correlations import wilson
 from ontogeny.analysis.states import RIGHT, UNDECIDED, WRONG
 from ontogeny.study.schedule import EARLY
@@ -76,7 +79,7 @@ def paradigm_fates(states: pl.DataFrame) -> pl.DataFrame:
     Fates; the first that fits is taken:
         entrenched: onset within the first 10 % of tokens, persistence of at least .9, and wrong at
             the last checkpoint.
-        changing: the last two states differ.
+        changing: the states at the last two differ.
         always right: right at every checkpoint.
         learned, recovered: right at the last two; without and with an onset before.
         lost: undecided or wrong at the last two, having held right before.
@@ -97,12 +100,14 @@ def paradigm_fates(states: pl.DataFrame) -> pl.DataFrame:
 
 def _fate(part: pl.DataFrame) -> dict:
     """The row of one paradigm, from its states at the checkpoints of training."""
-    last, closing = part.row(-1, named=True), part.tail(CLOSING)
+    last = part.row(-1, named=True)
     tokens, state = part["tokens"].to_numpy(), part["state"].to_numpy()
-    onset = _held_from(state == WRONG)
+    counted = apart(tokens)
+    closing = part[counted].tail(CLOSING)
+    onset = _held_from(state == WRONG, counted)
     recovery = share = persistence = None
     if onset is not None:
-        recovery = _held_from(state == RIGHT, onset)
+        recovery = _held_from(state == RIGHT, counted, onset)
         share = tokens[onset] / tokens[-1] if tokens[-1] > 0 else None
         after = tokens[onset:]
         if decades := _integral(np.ones(len(after)), after):
@@ -113,8 +118,8 @@ def _fate(part: pl.DataFrame) -> dict:
     deepest = part.drop_nulls("separation").sort("separation", maintain_order=True).head(1)
     return {
         **{key: last[key] for key in ("run", "probe", "phenomenon", "uid", "n")},
-        "checkpoints": len(part),
-        "fate": "entrenched" if entrenched else _other_fate(state, onset),
+        "checkpoints": len(counted),
+        "fate": "entrenched" if entrenched else _other_fate(state, counted, onset),
         **{f"end_{key}": last[key] for key in ("accuracy", "accuracy_low", "accuracy_high")},
         "end_state": last["state"],
         "closing_state": _common(closing["state"]) or UNSTABLE,
@@ -130,22 +135,25 @@ def _fate(part: pl.DataFrame) -> dict:
     }
 
 
-def _other_fate(state: np.ndarray, onset: int | None) -> str:
-    end = _common(state[-HELD:])
+def _other_fate(state: np.ndarray, counted: np.ndarray, onset: int | None) -> str:
+    end = _common(state[counted[-HELD:]])
     if end is None:
         return "changing"
     if end == RIGHT:
         if (state == RIGHT).all():
             return "always right"
         return "learned" if onset is None else "recovered"
-    return end if _held_from(state == RIGHT) is None else "lost"
+    return end if _held_from(state == RIGHT, counted) is None else "lost"
 
 
-def _held_from(flags: np.ndarray, start: int = 0) -> int | None:
-    """The first index from `start` at which a state that `flags` tells of begins to be held."""
+def _held_from(flags: np.ndarray, counted: np.ndarray, start: int = 0) -> int | None:
+    """The first of the checkpoints `counted`, from `start` on, at which a state that `flags` tells
+    of begins to be held."""
+    flags = flags[counted]
     held = np.lib.stride_tricks.sliding_window_view(flags, min(HELD, len(flags))).all(axis=1)
-    found = np.flatnonzero(held[start:])
-    return start + int(found[0]) if len(found) else None
+    found = counted[: len(held)][held]
+    found = found[found >= start]
+    return int(found[0]) if len(found) else None
 
 
 def _common(states: Iterable[str]) -> str | None:

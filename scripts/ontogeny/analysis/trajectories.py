@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from ontogeny.analysis.apart import apart
 from ontogeny.analysis.bootstrap import highest, percentiles, resampled_r
 from ontogeny.analysis.correlations import pearson_r
 from ontogeny.analysis.groups import Items
@@ -166,10 +167,13 @@ def area_weights(x: np.ndarray, limits: np.ndarray) -> np.ndarray:
 
 def reached(tokens: np.ndarray, r: np.ndarray, threshold: float) -> np.ndarray:
     """Tokens at which each row of `r` [rows, checkpoints] is first at or above a threshold, at two
-    checkpoints in a row; interpolated on log tokens, infinite where that never happens: [rows]."""
+    checkpoints in a row, of those that are `apart`; interpolated on log tokens, infinite where that
+    never happens: [rows]."""
     found = np.where(np.isnan(r).any(axis=1), np.nan, np.inf)
     if len(tokens) < 2:
         return found
+    counted = apart(tokens)
+    tokens, r = tokens[counted], r[:, counted]
     above = r >= threshold
     twice = above[:, :-1] & above[:, 1:]
     rows = np.flatnonzero(twice.any(axis=1))

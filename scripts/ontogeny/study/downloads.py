@@ -157,6 +157,19 @@ def resolved(config: dict[str, Any], downloads: Mapping[str, Download]) -> dict[
     return result
 
 
+def as_reference(file: str, downloads: Mapping[str, Download]) -> str:
+    """The reference that `resolved` replaces by this path; a path that is of no download as it
+    is."""
+    for name, download in downloads.items():
+        place = f"{DOWNLOAD}{name}/{download.saved_as}"
+        if file in (place, download.path):
+            return f"{DOWNLOAD}{name}"
+        folder = download.path if str(download.path).endswith("/") else f"{place}.unpacked/"
+        if file.startswith(folder):
+            return f"{DOWNLOAD}{name}/{file.removeprefix(folder)}"
+    return file
+
+
 def _stays_below(path: str) -> bool:
     parts = path.split("/")
     return bool(path) and "\\" not in path and not {"", ".", ".."} & set(parts)
