@@ -73,7 +73,10 @@ EDITS = {
     "lr schedule": (run(optimizer={"schedule": "cosine"}), {"train"}),
     "batch": (run(batch_size=4), {"train", "exposures"}),
     "block": (run(block_size=16), {"train", "exposures"}),
-    "budget": (run(steps=210), {"train", "exposures"}),
+    "budget": (
+        run(steps=210, checkpoints={"at": [4, 50, 100, 150, 200]}),
+        {"train", "exposures"},
+    ),
     "sampling": (run(sampling="windows"), {"train", "exposures"}),
     "seed and every_steps": (
         lambda study: (run(seed=5)(study), schedule(every_steps=30, per_segment=3)(study)),
@@ -103,7 +106,7 @@ EDITS = {
     "frequency bins": (part("probes", "binomials", frequency_bins=5), {"correlations"}),
     "weight decay": (run(optimizer={"weight_decay": 0.1}), {"train"}),
     "precision": (run(precision="bf16"), {"train"}),
-    "constraints": (part("probes", "binomials", constraints=["Anim"]), NOTHING),
+    "constraints": (part("probes", "binomials", constraints=["Anim"]), {"correlations"}),
     "max_loss": (run(max_loss=99.0), NOTHING),
     "threads": (lambda study: study.update(resources={"train": {"threads": 2}}), NOTHING),
 }
