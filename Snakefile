@@ -41,7 +41,8 @@ try:
                 raise StudyError(repeated)
     study = load_study(config, workflow.config_settings.config)
     if workflow.is_main_process:
-        check_inputs(study)
+        for line in check_inputs(study):
+            print(f"warning: {line}", file=sys.stderr)
 except StudyError as error:
     raise WorkflowError(str(error)) from None
 

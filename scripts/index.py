@@ -20,6 +20,7 @@ from ontogeny.scoring.index import (
 from ontogeny.scoring.stimuli.binomials import read_all_weights, read_binomials, read_prompts
 from ontogeny.scoring.stimuli.completions import read_questions
 from ontogeny.scoring.stimuli.minimal_pairs import known_ties, read_minimal_pairs, sampled
+from ontogeny.scoring.stimuli.remarks import remarks
 from ontogeny.study.probes import IndexedProbe
 
 
@@ -27,6 +28,8 @@ def strings_of(probe: IndexedProbe, stimuli: Path, prompts: Path | None) -> Stri
     """The strings of a probe from its files, each line of which is checked."""
     if probe.type == "binomials":
         items = read_binomials(stimuli, probe, read_all_weights(probe.references))
+        for line in remarks(items, probe):
+            say(f"{stimuli}: {line}")
         return binomial_strings(items, read_prompts(prompts, probe.max_prompts))
     if probe.type == "minimal_pairs":
         pairs = sampled(read_minimal_pairs(stimuli), probe.sample)
