@@ -72,7 +72,7 @@ class Reference(Section):
         given = [key for key in (self.column, self.log_ratio, self.weights) if key is not None]
         if len(given) != 1:
             raise ValueError("give one of `column`, `log_ratio` and `weights`")
-        if self.weights is not None and "of" in self.model_fields_set:
+        if self.weights is not None and self.of != "first":
             raise ValueError("`of` is for `column` and `log_ratio`")
         return self
 

@@ -15,6 +15,7 @@ from pathlib import Path
 MOST_PROBLEMS_SHOWN = 10
 LARGEST = 10**15  # of steps and tokens, as in a study; floats hold it exactly
 DELIMITERS = ",;\t"
+NO_DELIMITER = "\x1f"  # of a file with one column: commas are part of its text
 
 
 class DecimalCommas(dict[str, str]):
@@ -123,8 +124,10 @@ def _records(path: Path) -> Iterator[tuple[int, str, list[str]]]:
 
 
 def _delimiter(header: str) -> str:
-    """What separates the columns: that which makes most of them."""
-    return max(DELIMITERS, key=lambda mark: len(next(csv.reader([header], delimiter=mark), [])))
+    """What separates the columns: that which makes most of them; nothing where there is one."""
+    columns = {mark: len(next(csv.reader([header], delimiter=mark), [])) for mark in DELIMITERS}
+    best = max(columns, key=columns.__getitem__)
+    return best if columns[best] > 1 else NO_DELIMITER
 
 
 def _without_nul(lines: Iterator[str], path: Path) -> Iterator[str]:
