@@ -134,6 +134,7 @@ def test_an_empty_column_is_one_that_is_not_there(tmp_path, empty):
         ("ckpt-100", "ckpt-200", True),
         ("step-00000100", "step-00000200", True),
         ("opt-125m-100", "opt-125m-200", True),
+        ("opt-100eps", "opt-100eps", True),
         ("opt-125m", "opt-350m", False),
         ("ckpt-100", "ckpt-300", False),
         ("a-100", "b-200", False),

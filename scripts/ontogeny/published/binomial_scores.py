@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ontogeny.published.precision import difference_slack, precision_of
-from ontogeny.published.score_files import LABELS, PublishedFile, row_step
+from ontogeny.published.score_files import LABELS, PublishedFile, rows_of
 from ontogeny.scoring.stimuli.binomials import Binomial
-from ontogeny.scoring.stimuli.rows import is_empty, number, read_rows
+from ontogeny.scoring.stimuli.rows import is_empty, number
 
 LOGPROBS = ("alpha_logprob", "nonalpha_logprob")
 ROUNDING = 1e-6  # how far above 0 a log-probability may be
@@ -77,9 +77,7 @@ def _read(
     rows: dict[Key, dict[str, Any]] = {}
     lines: dict[Key, int] = {}
     labels: dict[str, str] = {}
-    for line, row in read_rows(path):
-        if file.among_others and row_step(row, f"{path}, line {line}: ") != file.step:
-            continue
+    for line, row in rows_of(file):
         labels = labels or {name: row[name] for name in LABELS if name in row}
         try:
             for name, value in labels.items():

@@ -1,7 +1,7 @@
 """Score files from elsewhere: which file is which step of which model. Standard library only."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -27,7 +27,7 @@ Rows = dict[int, dict[str, str]]
 @dataclass(frozen=True)
 class PublishedFile:
     """One checkpoint's scores. `model` is None where the file does not name it; `among_others`:
-    the file may have other checkpoints too, told by `row_step`."""
+    the file may have other checkpoints too, whose rows `rows_of` leaves out."""
 
     path: str
     step: int
@@ -98,7 +98,7 @@ def published_files(
         for step, path in by_step(paths, steps_from).items()
     ]
     for earlier, later in pairwise(files):
-        if _without_step(earlier) != _without_step(later):
+        if not _one_model(earlier, later):
             raise ValueError(
                 f"{later.path}: is of model {later.model!r}, but {earlier.path} of "
                 f"{earlier.model!r}; a run is one model"
@@ -140,6 +140,23 @@ def tokens_of(row: Mapping[str, str], step: int, tokens_per_step: int | None, pl
     return tokens
 
 
+def rows_of(file: PublishedFile) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a checkpoint, each with the number of its line."""
+    if not file.among_others:
+        return read_rows(Path(file.path))
+    return ((line, row) for step, line, row in _steps_and_rows(file.path) if step == file.step)
+
+
+def _steps_and_rows(path: str) -> Iterator[tuple[int, int, dict[str, str]]]:
+    """Step, line and row of all rows of a file that has a column which tells the step."""
+    steps: dict[tuple[str | None, str | None], int] = {}  # most rows tell it as others do
+    for line, row in read_rows(Path(path)):
+        key = row.get("step"), row.get("checkpoint")
+        if key not in steps:
+            steps[key] = row_step(row, f"{path}, line {line}: ")
+        yield steps[key], line, row
+
+
 def _require_unpacked(path: str) -> None:
     if command := UNPACK.get(Path(path).suffix):
         raise ValueError(f"{path}: it is compressed; unpack it first, with: {command} {path}")
@@ -164,15 +181,19 @@ def _rows_by_step(path: str) -> Rows:
 @cache  # asked for several times before anything starts; the file may be long
 def _read_by_step(path: str, *_: int) -> Rows:
     rows: Rows = {}
-    for line, row in read_rows(Path(path)):
-        rows.setdefault(row_step(row, f"{path}, line {line}: "), row)
+    for step, _, row in _steps_and_rows(path):
+        rows.setdefault(step, row)
     if not rows:
         raise ValueError(f"{path}: the file has no rows")
     return rows
 
 
-def _without_step(file: PublishedFile) -> str | None:
-    """The model's name with its checkpoint's step left out: `ckpt-100`, `ckpt-200`."""
-    if file.model is None:
-        return None
-    return re.sub(rf"(?<!\d)0*{file.step}(?!\d)", "STEP", file.model)
+def _one_model(earlier: PublishedFile, later: PublishedFile) -> bool:
+    """Whether names of models are alike, but for each one's own step: `ckpt-100`, `ckpt-200`."""
+    if earlier.model is None or earlier.model == later.model:
+        return earlier.model == later.model
+    first, second = (
+        re.sub(rf"(?<!\d)0*{file.step}(?!\d)", "STEP", file.model or "")
+        for file in (earlier, later)
+    )
+    return first == second
