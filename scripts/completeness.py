@@ -19,11 +19,11 @@ from ontogeny.study_arguments import add_study_folder, study_paths
 
 
 def read_precision(scores: str) -> tuple[Precision, float]:
-    """The precision of both log-probabilities of a score file, and the share of its rows in which
-    they are the same."""
-    table = pl.read_csv(scores, columns=LOGPROBS, infer_schema=False)
-    alpha, nonalpha = table.cast(pl.Float64)
-    return precision_of(text for column in table for text in column), (alpha == nonalpha).mean()
+    """The precision of both log-probabilities of a score file, and the share of its rows with a
+    preference of exactly 0."""
+    table = pl.read_csv(scores, columns=[*LOGPROBS, "preference"], infer_schema=False)
+    ties = table["preference"].cast(pl.Float64) == 0
+    return precision_of(text for name in LOGPROBS for text in table[name]), ties.mean()
 
 
 def tokens_at(step: int, files: list[PublishedFile], run: ScoresRun) -> int | None:

@@ -145,7 +145,9 @@ def read_stimuli(probe: ProbeBase, args: argparse.Namespace) -> tuple[Strings, S
     if isinstance(probe, BinomialsProbe):
         prompts = read_prompts(args.prompts or PROMPTS, probe.max_prompts)
         items = read_words(args.probe, probe.word1, probe.word2, probe.order)
-        return binomial_strings(items, prompts), summary.binomials_summary
+        return binomial_strings(items, prompts), lambda scores: summary.binomials_summary(
+            scores, probe.order
+        )
     if isinstance(probe, MinimalPairsProbe):
         pairs = read_minimal_pairs(args.probe)
         if ties := known_ties(pairs):

@@ -338,6 +338,18 @@ def test_half_precision_is_told_from_single():
         assert precision_of(text).name == "finer"
 
 
+def test_a_preference_in_half_precision_is_computed_again(tmp_path):
+    """Of -64.0625 and -0.5 the difference needs 13 bits, and half precision has 11."""
+    rows = published_rows()
+    for row in rows:
+        row |= {"alpha_logprob": -64.0625, "nonalpha_logprob": -0.5, "preference": -63.5625}
+    rows[0]["preference"] = "-63.5625"
+    for row, near in zip(rows, (-63.5625, -63.53125, -63.59375, -63.5625), strict=True):
+        row["preference"] = near
+    table = read(write(tmp_path / "m_step-12.csv", rows))
+    assert [row["preference"] for row in table] == [-63.5625] * 4
+
+
 @pytest.mark.parametrize("written", ["{:.2f}", "{:.7g}", "{!r}"])
 def test_a_preference_may_miss_the_difference_by_rounding_alone(tmp_path, written):
     rng = np.random.default_rng(1)
@@ -347,6 +359,11 @@ def test_a_preference_may_miss_the_difference_by_rounding_alone(tmp_path, writte
         row["alpha_logprob"], row["nonalpha_logprob"] = map(written.format, (alpha, nonalpha))
         row["preference"] = written.format(alpha - nonalpha)
     for row, before in zip(read(write(tmp_path / "m_step-12.csv", rows)), rows, strict=True):
+        assert row["preference"] == float(
+            before["preference"]
+        )  # rounded once, the difference twice
+    without = write(tmp_path / "m_step-12.csv", rows, BARE)
+    for row, before in zip(read(without, tokens_per_step=1), rows, strict=True):
         numbers = [float(before[name]) for name in ("alpha_logprob", "nonalpha_logprob")]
         assert row["preference"] == numbers[0] - numbers[1]
     rows[2]["preference"] = float(rows[2]["preference"]) + 0.02

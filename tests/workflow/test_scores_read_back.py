@@ -8,7 +8,7 @@ import pytest
 
 pytestmark = pytest.mark.workflow
 
-OWN = ["r", "r_low", "r_high", "accuracy", "n", "accuracy_n"]
+STATISTICS = ["r", "r_low", "r_high", "accuracy", "accuracy_low", "accuracy_n", "tie_rate"]
 
 
 def study_of(elsewhere, items, files, **run):
@@ -50,14 +50,13 @@ def of_study(finished, elsewhere):
     return items, expected
 
 
-def assert_same(elsewhere, expected):
+def assert_same(elsewhere, expected, atol=0.0):
     found = correlations(elsewhere.results / "tables" / "back" / "correlations.csv")
     keys = ["group", "reference", "step", "tokens", "n"]
     assert found[keys].equals(expected[keys])
     assert len(found) > 10
-    for column in [name for name in OWN if name in expected]:
-        # printed numbers are rounded to fp32, 4e-6 nat at 100
-        np.testing.assert_allclose(found[column], expected[column], atol=1e-5, err_msg=column)
+    for column in STATISTICS:
+        np.testing.assert_allclose(found[column], expected[column], 0, atol, err_msg=column)
 
 
 def test_a_study_s_own_score_files_give_the_same_correlations(of_study, elsewhere):
@@ -71,7 +70,7 @@ def test_a_study_s_own_score_files_give_the_same_correlations(of_study, elsewher
     for row in table.itertuples():
         scores = pd.read_csv(files[row.step])
         tied = scores["alpha_logprob"] == scores["nonalpha_logprob"]
-        assert row.tie_rate == pytest.approx(tied.mean())
+        assert row.tie_rate == pytest.approx(tied.mean(), abs=1e-12)
     preferences = pd.read_csv(elsewhere.results / "tables/back/preferences.csv")
     shares = preferences.groupby("step")[["ties", "n"]].sum()
     assert (shares["ties"] / shares["n"]).tolist() == pytest.approx(table["tie_rate"].tolist())
@@ -97,7 +96,7 @@ def test_files_of_the_scorer_do_too(of_study, finished, elsewhere, score, tokeni
     steps = sorted(expected["step"].unique())[-2:]
     tokens = dict(zip(expected["step"], expected["tokens"], strict=True))
     prompts = elsewhere.folder / "prompts.csv"
-    (elsewhere.folder / "scores").mkdir()
+    (elsewhere.folder / "theirs").mkdir()
     for step in steps:
         model = elsewhere.folder / f"ckpt-{step}"
         shutil.copytree(run / "checkpoints" / f"step-{step:08d}", model)
@@ -106,14 +105,14 @@ def test_files_of_the_scorer_do_too(of_study, finished, elsewhere, score, tokeni
         assert {(row["model"], row["step"]) for row in rows} == {
             (f"ckpt-{step}", str(step) if told else "")
         }
-        pd.DataFrame(rows).to_csv(elsewhere.folder / f"scores/ckpt-{step}.csv", index=False)
+        pd.DataFrame(rows).to_csv(elsewhere.folder / f"theirs/ckpt-{step}.csv", index=False)
     per_step = int(tokens[steps[0]] / steps[0])
-    study = study_of(elsewhere, items, elsewhere.folder / "scores/ckpt-*.csv")
+    study = study_of(elsewhere, items, elsewhere.folder / "theirs/ckpt-*.csv")
     study["runs"]["back"] |= {"steps_from": "number", "tokens_per_step": per_step}
     elsewhere.write(study)
     elsewhere.make("tables")
     expected = expected[expected["step"].isin(steps)].reset_index(drop=True)
-    assert_same(elsewhere, expected)
+    assert_same(elsewhere, expected, 1e-4)  # of strings that are batched in another way
 
 
 def test_a_published_list_in_any_order_is_read_as_published(elsewhere):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ontogeny.published.precision import difference_slack, precision_of
+from ontogeny.published.precision import FINER, difference_slack, precision_of
 from ontogeny.published.score_files import LABELS, PublishedFile, rows_of
 from ontogeny.scoring.stimuli.binomials import Binomial
 from ontogeny.scoring.stimuli.rows import is_empty, number
@@ -25,7 +25,8 @@ def read_published(
 
     `binom` is spelled as in `items`: an item is found by its letters where only case differs, and
     in the other order, of which `alpha_logprob` then is: both are turned. `preference` is
-    alpha_logprob - nonalpha_logprob in float64, nats. Raises ValueError with the first row that is
+    the published one, or alpha_logprob - nonalpha_logprob in float64 where there is none or numbers
+    are in half precision; nats. Raises ValueError with the first row that is
     wrong: an item or prompt that is not of the probe, stands twice or is missing, a number that is
     none, a log-probability that can't be, a label that is another than in the first row, and a
     preference that is further from the difference than rounding can bring it.
@@ -126,7 +127,11 @@ def _turned(alpha: float, nonalpha: float, preference: float) -> tuple[float, fl
 
 
 def _check_preferences(path: Path, rows: dict[Key, dict[str, Any]], lines: dict[Key, int]) -> None:
-    """Set each row's preference to the difference; refuse a published one that is another."""
+    """Refuse a published preference that is not the difference, and set it to that.
+
+    It stays where numbers are finer than half precision: it was rounded once, and the difference is
+    of two numbers that were, so a difference near 0 keeps few of its digits.
+    """
     logprobs = np.array([[row[name] for name in LOGPROBS] for row in rows.values()])
     differences = logprobs[:, 0] - logprobs[:, 1]
     published = np.array([row["preference"] for row in rows.values()])
@@ -140,4 +145,5 @@ def _check_preferences(path: Path, rows: dict[Key, dict[str, Any]], lines: dict[
                 f"{rows[key]['preference']:g}, but alpha_logprob - nonalpha_logprob is "
                 f"{difference:g} ({wrong.sum()} of {len(rows)} rows are so)"
             )
-        rows[key]["preference"] = difference
+        if precision.name != FINER or math.isnan(rows[key]["preference"]):
+            rows[key]["preference"] = difference
