@@ -339,15 +339,12 @@ def test_half_precision_is_told_from_single():
 
 
 def test_a_preference_in_half_precision_is_computed_again(tmp_path):
-    """Of -64.0625 and -0.5 the difference needs 13 bits, and half precision has 11."""
+    """-64 1/16 + 65/128 is -8135/128, of 13 bits; of 11 bits the nearest is -63 9/16."""
     rows = published_rows()
     for row in rows:
-        row |= {"alpha_logprob": -64.0625, "nonalpha_logprob": -0.5, "preference": -63.5625}
-    rows[0]["preference"] = "-63.5625"
-    for row, near in zip(rows, (-63.5625, -63.53125, -63.59375, -63.5625), strict=True):
-        row["preference"] = near
+        row |= {"alpha_logprob": -64.0625, "nonalpha_logprob": -65 / 128, "preference": -63.5625}
     table = read(write(tmp_path / "m_step-12.csv", rows))
-    assert [row["preference"] for row in table] == [-63.5625] * 4
+    assert [row["preference"] for row in table] == [-8135 / 128] * 4
 
 
 @pytest.mark.parametrize("written", ["{:.2f}", "{:.7g}", "{!r}"])
