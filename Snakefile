@@ -22,7 +22,7 @@ sys.path.insert(0, str(PROJECT / "scripts"))
 from ontogeny.origins import change, files_below, note
 from ontogeny.paths import Paths, project_path
 from ontogeny.published.revisions import read_revisions
-from ontogeny.scoring.stimuli.binomials import WORDS, read_words, words_of
+from ontogeny.scoring.stimuli.binomials import WORDS, spelled
 from ontogeny.study import StudyError, load_study, repeated_keys, views
 from ontogeny.study.corpora import DerivedCorpus, InsertCorpus, InterventionCorpus
 from ontogeny.study.derivation import sources_of
@@ -46,7 +46,8 @@ try:
                 raise StudyError(repeated)
     study = load_study(config, workflow.config_settings.config)
     if workflow.is_main_process:
-        check_inputs(study)
+        for line in check_inputs(study):
+            print(f"warning: {line}", file=sys.stderr)
 except StudyError as error:
     raise WorkflowError(str(error)) from None
 

@@ -263,6 +263,12 @@ def prompts_of(probe):
     return of_study(probe.prompts) if probe.type == "binomials" else []
 
 
+def words_of(probe):
+    """Options that say how the words of a binomials probe are read, where it isn't as usual."""
+    given = probe.model_dump(include={"word1", "word2", "order"}, exclude_defaults=True)
+    return " ".join(f"--{key} {quote(value)}" for key, value in given.items())
+
+
 def weights_of(probe):
     """Files of constraint weights that a binomials probe refers to."""
     return [

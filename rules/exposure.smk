@@ -25,11 +25,12 @@ rule occurrences:
         runtime=CORPUS.runtime,
     params:
         script=f"{SCRIPTS}/occurrences.py",
+        words=lambda wildcards: words_of(BINOMIALS[wildcards.probe]),
         folder=lambda wildcards: P.tokens(wildcards.corpus, wildcards.tokenizer, ""),
     message:
         "Occurrences of the items of {wildcards.probe} in corpus {wildcards.corpus}"
     shell:
-        "python {params.script:q} --items {input.stimuli:q} --documents {input.documents}"
+        "python {params.script:q} --items {input.stimuli:q} {params.words} --documents {input.documents}"
         " --tokenizer {input.tokenizer} --tokens-folder {params.folder} --threads {threads}"
         " --output {output} 2>&1 | tee {log}"
 
@@ -59,12 +60,13 @@ rule exposures:
         runtime=ANALYSIS.runtime,
     params:
         script=f"{SCRIPTS}/exposures.py",
+        words=lambda wildcards: words_of(BINOMIALS[wildcards.probe]),
         run=view(views.ordered),
     message:
         "Exposures of {wildcards.run} to the items of {wildcards.probe}"
     shell:
         "python {params.script:q} --name {wildcards.run} --run {params.run:q}"
-        " --items {input.stimuli:q} --occurrences {input.occurrences} --meta {input.meta}"
+        " --items {input.stimuli:q} {params.words} --occurrences {input.occurrences} --meta {input.meta}"
         " --documents {input.documents}"
         " --output {output} 2>&1 | tee {log}"
 

@@ -29,6 +29,7 @@ for number, (name, run) in enumerate(RELEASED.items()):
         params:
             script=f"{SCRIPTS}/import_scores.py",
             run=view(views.released),
+            words=words_of(probe),
             max_prompts=f"--max-prompts {probe.max_prompts}" if probe.max_prompts else "",
             folder=lambda wildcards: SCORED_FOLDER,
         message:
@@ -36,7 +37,7 @@ for number, (name, run) in enumerate(RELEASED.items()):
         shell:
             "python {params.script:q} --study-folder {params.folder} --name {wildcards.run}"
             " --run {params.run:q} --items {input.stimuli:q} --prompts {input.prompts:q}"
-            " {params.max_prompts} --records {output.records} 2>&1 | tee {log}"
+            " {params.words} {params.max_prompts} --records {output.records} 2>&1 | tee {log}"
 
 
 rule completeness:

@@ -8,7 +8,7 @@
 from snakemake.dag import DAG
 from snakemake.settings.types import RerunTrigger
 
-CONTENT_OF = {WORDS: lambda path: words_of(read_words(path))}
+CONTENT_OF = {WORDS: spelled}
 
 
 def recorded_output(job):

@@ -19,11 +19,13 @@ from ontogeny.study.runs import ScoresRun, read_run
 from ontogeny.study_arguments import add_study_folder, study_paths
 
 
-def read_precision(scores: str) -> Precision:
-    """The precision of both log-probabilities of a score file."""
+def read_precision(scores: str) -> tuple[Precision, float]:
+    """The precision of both log-probabilities of a score file, and the share of its rows with a
+    preference of exactly 0."""
     require_as_scored([scores])
-    table = pl.read_csv(scores, columns=LOGPROBS, infer_schema=False)
-    return precision_of(text for column in table for text in column)
+    table = pl.read_csv(scores, columns=[*LOGPROBS, "preference"], infer_schema=False)
+    ties = table["preference"].cast(pl.Float64) == 0
+    return precision_of(text for name in LOGPROBS for text in table[name]), ties.mean()
 
 
 def tokens_at(step: int, files: list[PublishedFile], run: ScoresRun) -> int | None:
@@ -41,16 +43,16 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="the table (CSV)")
     args = parser.parse_args()
     paths, run = study_paths(args), read_run(args.run)
-    files = published_files(matching_files(run.files), run.tokens_per_step)
+    files = published_files(matching_files(run.files), run.tokens_per_step, run.steps_from)
     present = {file.step: file for file in files}
     expected = run.expected_steps()
     scheduled = set(present if expected is None else expected)
     rows, coarse = [], {}
     for step in sorted(scheduled | set(present)):
         file = present.get(step)
-        precision = None
+        precision = tie_rate = None
         if file is not None:
-            precision = read_precision(paths.scores(run.probe, args.name, step))
+            precision, tie_rate = read_precision(paths.scores(run.probe, args.name, step))
             coarse.setdefault(precision.name, []).append(precision)
         rows.append(
             {
@@ -63,6 +65,7 @@ def main() -> None:
                 "precision": precision and precision.name,
                 "multiple_of": precision and precision.multiple_of,
                 "rounding": precision and precision.rounding,
+                "tie_rate": tie_rate,
                 "file": file and file.path,
             }
         )

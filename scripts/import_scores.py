@@ -5,10 +5,11 @@ import argparse
 import os
 from pathlib import Path
 
+from ontogeny.command import add_words
 from ontogeny.command import run as run_command
 from ontogeny.files import write_rows
 from ontogeny.inputs import matching_files
-from ontogeny.origins import sha256
+from ontogeny.origins import sha256_of
 from ontogeny.progress import Progress
 from ontogeny.published.binomial_scores import extra_columns, read_published, score_rows
 from ontogeny.published.score_files import published_files
@@ -25,20 +26,23 @@ def main() -> None:
     parser.add_argument("--name", required=True, help="name of the run")
     parser.add_argument("--run", required=True, help="the run as JSON, as in a study")
     parser.add_argument("--items", type=Path, required=True, help="CSV of the probe's items")
+    add_words(parser)
     parser.add_argument("--prompts", type=Path, required=True, help="CSV of the probe's prompts")
     parser.add_argument("--max-prompts", type=int, help="use the first so many prompts")
     parser.add_argument("--records", type=Path, required=True, help="what was made from what")
     args = parser.parse_args()
     paths, run = study_paths(args), read_run(args.run)
-    items, prompts = only_words(args.items), read_prompts(args.prompts)
-    files = published_files(matching_files(run.files), run.tokens_per_step)
+    items = only_words(args.items, args.word1, args.word2, args.order)
+    prompts = read_prompts(args.prompts)
+    files = published_files(matching_files(run.files), run.tokens_per_step, run.steps_from)
+    hashes = {path: sha256_of(path) for path in {file.path for file in files}}
     extra = extra_columns(files)
     stimuli = [[item.alpha for item in items], prompts, args.max_prompts]
     records = Records(args.records)
     with Progress(f"{args.name} scores", len(files), "files") as progress:
         for file in files:
             output = Path(paths.scores(run.probe, args.name, file.step))
-            made_from = fingerprint(stimuli, extra, file.tokens, sha256(file.path))
+            made_from = fingerprint(stimuli, extra, file.tokens, hashes[file.path])
             if records.keeps(output, made_from):
                 os.utime(output)
             else:

@@ -23,6 +23,7 @@ from ontogeny.scoring.stimuli.binomials import (
 )
 from ontogeny.scoring.stimuli.completions import read_questions
 from ontogeny.scoring.stimuli.minimal_pairs import known_ties, read_minimal_pairs, sampled
+from ontogeny.scoring.stimuli.remarks import remarks
 from ontogeny.study.probes import BinomialsProbe, Probe
 from ontogeny.study.views import read_probe
 
@@ -30,7 +31,8 @@ from ontogeny.study.views import read_probe
 def strings_of(probe: Probe, stimuli: Path, prompts: Path | None) -> Strings:
     """The strings of a probe from its files, each line of which is checked."""
     if probe.type == "binomials":
-        return binomial_strings(only_words(stimuli), read_prompts(prompts, probe.max_prompts))
+        items = only_words(stimuli, probe.word1, probe.word2, probe.order)
+        return binomial_strings(items, read_prompts(prompts, probe.max_prompts))
     if probe.type == "minimal_pairs":
         pairs = sampled(read_minimal_pairs(stimuli), probe.sample)
         for pair in known_ties(pairs):
@@ -61,7 +63,9 @@ def main() -> None:
     if args.check and probe.type == "binomials":
         whole = BinomialsProbe.model_validate_json(args.check)
         with off_record():
-            read_binomials(args.stimuli, whole, read_all_weights(whole.references))
+            items = read_binomials(args.stimuli, whole, read_all_weights(whole.references))
+        for line in remarks(items, whole):
+            say(f"{args.stimuli}: {line}")
     strings = strings_of(probe, args.stimuli, args.prompts)
     tokenizer, info = load_tokenizer(args.tokenizer)
     positions = None if getattr(probe, "context", None) else args.positions

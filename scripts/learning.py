@@ -29,7 +29,7 @@ def main() -> None:
         runs.append(read_observations(paths, args.name, args.trained, name, probe, Path(items)))
     for path, table in made.items():
         with replacing(path) as temporary:
-            pl.concat([table(seen) for seen in runs]).write_csv(temporary)
+            pl.concat([table(seen) for seen in runs], how="diagonal").write_csv(temporary)
 
 
 if __name__ == "__main__":

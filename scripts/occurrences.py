@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ontogeny.command import run, whole_number
+from ontogeny.command import add_words, run, whole_number
 from ontogeny.exposure.occurrences import write_occurrences
 from ontogeny.exposure.phrases import phrases_of
 from ontogeny.progress import say
@@ -12,7 +12,8 @@ from ontogeny.scoring.stimuli.binomials import only_words
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--items", type=Path, required=True, help="CSV with Word1 and Word2")
+    parser.add_argument("--items", type=Path, required=True, help="CSV of the items")
+    add_words(parser)
     parser.add_argument("--documents", required=True, help="train.parquet of the corpus")
     parser.add_argument("--tokenizer", type=Path, required=True, help="tokenizer.json")
     parser.add_argument(
@@ -21,7 +22,7 @@ def main() -> None:
     parser.add_argument("--threads", type=whole_number(1), default=1, help="default: %(default)s")
     parser.add_argument("--output", type=Path, required=True, help="the occurrences (parquet)")
     args = parser.parse_args()
-    phrases = phrases_of(only_words(args.items))
+    phrases = phrases_of(only_words(args.items, args.word1, args.word2, args.order))
     count = write_occurrences(
         phrases, args.documents, args.tokenizer, args.tokens_folder, args.output, args.threads
     )

@@ -13,6 +13,7 @@ from ontogeny.progress import say
 from ontogeny.published.completeness import completeness_line
 from ontogeny.scoring.stimuli.binomials import only_words
 from ontogeny.study.runs import ScoresRun, read_run
+from ontogeny.study.views import read_probe
 from ontogeny.study_arguments import run_table_parser, study_paths
 
 
@@ -23,12 +24,17 @@ def main() -> None:
     if isinstance(run, ScoresRun):
         say(completeness_line(args.name, steps, run.expected_steps()))
     tables = []
-    for name, _, stimuli in args.probe:
-        items = [item.alpha for item in only_words(Path(stimuli))]
+    for name, spec, stimuli in args.probe:
+        probe = read_probe(spec)
+        items = only_words(Path(stimuli), probe.word1, probe.word2, probe.order)
         files = {step: paths.scores(name, args.name, step) for step in steps}
-        tables.append(read_preferences(files, items, args.name, name))
+        table = read_preferences(files, [item.alpha for item in items], args.name, name)
+        if any(item.turned for item in items):
+            given = {item.alpha: item.given for item in items}
+            table = table.with_columns(given=pl.col("binom").replace_strict(given))
+        tables.append(table)
     with replacing(args.output) as temporary:
-        pl.concat(tables).write_csv(temporary)
+        pl.concat(tables, how="diagonal").write_csv(temporary)
 
 
 if __name__ == "__main__":

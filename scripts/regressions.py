@@ -58,7 +58,7 @@ def answers(seen: Observations, probe: BinomialsProbe) -> list[pl.DataFrame]:
     if probe.responses is None:
         return []
     path = Path(project_path(probe.responses))
-    choices = choices_by_item(read_responses(path), seen.items, path)
+    choices = choices_by_item(read_responses(path, probe.word1, probe.word2), seen.items, path)
     return [response_regressions(seen, choices)]
 
 

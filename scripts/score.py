@@ -19,6 +19,7 @@ from transformers import PreTrainedModel
 from ontogeny.analysis import summary
 from ontogeny.analysis.minimal_pairs import phenomena_of
 from ontogeny.command import run as run_command
+from ontogeny.command import whole_number
 from ontogeny.corpus.sources import read_files
 from ontogeny.corpus.tokenizer import TokenizerInfo
 from ontogeny.device import choose_device
@@ -56,7 +57,7 @@ PROBES = {
 # Keys of a study's probe that are options here too; what they mean is said there.
 OPTIONS = {
     "all probes": (ProbeBase, ["precision"]),
-    "binomials": (BinomialsProbe, ["max_prompts"]),
+    "binomials": (BinomialsProbe, ["max_prompts", "word1", "word2", "order"]),
     "completions": (
         CompletionsProbe,
         [
@@ -85,6 +86,11 @@ def arguments() -> argparse.Namespace:
         action=argparse.BooleanOptionalAction,
         help="put the beginning-of-sequence token before each string, or don't (default: as the "
         "tokenizer is made to; where that says nothing, with it if there is one)",
+    )
+    parser.add_argument("--name", help="column model of the CSV (default: the folder's, the Hub's)")
+    parser.add_argument("--step", type=whole_number(0), help="column step of the CSV")
+    parser.add_argument(
+        "--tokens", type=whole_number(0), help="column tokens: what it was trained on by then"
     )
     parser.add_argument("--probe", type=Path, required=True, help="file or folder of the stimuli")
     parser.add_argument("--output", type=Path, required=True, help="CSV to write")
@@ -128,7 +134,7 @@ def probe_of(kind: str, args: argparse.Namespace) -> ProbeBase:
             given[name] = value
     path = str(args.probe)
     if kind == "binomials":  # without what only tables need
-        reference = {"any": {"column": "Word1"}}
+        reference = {"any": {"column": "any"}}
         return BinomialsProbe(type=kind, items=path, references=reference, **given)
     place = {"minimal_pairs": {"pairs": path}, "completions": {"items": path}}
     return PROBES[kind](type=kind, **place.get(kind, {}), **given)
@@ -138,8 +144,10 @@ def read_stimuli(probe: ProbeBase, args: argparse.Namespace) -> tuple[Strings, S
     """The strings of a probe, and what tells a person of their scores."""
     if isinstance(probe, BinomialsProbe):
         prompts = read_prompts(args.prompts or PROMPTS, probe.max_prompts)
-        strings = binomial_strings(read_words(args.probe), prompts)
-        return strings, summary.binomials_summary
+        items = read_words(args.probe, probe.word1, probe.word2, probe.order)
+        return binomial_strings(items, prompts), lambda scores: summary.binomials_summary(
+            scores, probe.order
+        )
     if isinstance(probe, MinimalPairsProbe):
         pairs = read_minimal_pairs(args.probe)
         if ties := known_ties(pairs):
@@ -199,7 +207,7 @@ def main() -> None:
         torch.set_num_threads(args.threads)
     if args.output.is_dir():
         raise ValueError(f"{args.output}: is a folder; name the CSV to write")
-    kind = kind_of(args.probe)
+    kind = kind_of(args.probe, (args.word1 or "Word1", args.word2 or "Word2"))
     probe = probe_of(kind, args)
     if kind == "perplexity":
         strings, summarise = None, summary.perplexity_summary
@@ -217,7 +225,8 @@ def main() -> None:
         table = string_scores(model, tokenizer, info, probe, strings, args)
     path = Path(args.model)
     name = path.resolve().name if path.is_dir() else args.model
-    write_scores(args.output, Checkpoint(name, args.revision or name, None, None), table)
+    checkpoint = Checkpoint(args.name or name, args.revision or name, args.step, args.tokens)
+    write_scores(args.output, checkpoint, table)
     print("\n".join(summarise(table)))
     say(f"scores of each string: {args.output}")
 

@@ -69,6 +69,18 @@ def add_probes(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_words(parser: argparse.ArgumentParser) -> None:
+    """How the words of binomials are read: arguments that `read_words` takes."""
+    parser.add_argument("--word1", default="Word1", help="column of the first word (%(default)s)")
+    parser.add_argument("--word2", default="Word2", help="column of the second (%(default)s)")
+    parser.add_argument(
+        "--order",
+        choices=("alphabetical", "first"),
+        default="alphabetical",
+        help="which is the first order of an item: as in a study's probe (default: %(default)s)",
+    )
+
+
 def whole_number(least: int) -> Callable[[str], int]:
     """A type of argument: a whole number of at least `least`."""
 

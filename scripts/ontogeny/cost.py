@@ -164,7 +164,7 @@ def _probe_size(study: Study, probe: Probe) -> ProbeSize:
     if isinstance(probe, BinomialsProbe):
         if not Path(project_path(probe.prompts)).exists():
             return ProbeSize()
-        items = read_words(file)
+        items = read_words(file, probe.word1, probe.word2)
         prompts = read_prompts(Path(project_path(probe.prompts)), probe.max_prompts)
         text = len(prompts) * _bytes([item.alpha for item in items]) + len(items) * _bytes(prompts)
         return ProbeSize(2 * len(items) * len(prompts), None, len(items) * len(prompts), text)

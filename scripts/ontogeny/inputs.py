@@ -21,6 +21,7 @@ from ontogeny.scoring.stimuli.binomials import (
 )
 from ontogeny.scoring.stimuli.completions import read_questions
 from ontogeny.scoring.stimuli.minimal_pairs import read_minimal_pairs
+from ontogeny.scoring.stimuli.remarks import remarks
 from ontogeny.scoring.stimuli.responses import choices_by_item, read_responses
 from ontogeny.study.corpora import FactsCorpus, FilesCorpus, InterventionCorpus
 from ontogeny.study.downloads import DOWNLOAD, Download
@@ -28,31 +29,40 @@ from ontogeny.study.errors import StudyError
 from ontogeny.study.models import Study
 from ontogeny.study.probes import BinomialsProbe, CompletionsProbe, MinimalPairsProbe
 from ontogeny.study.runs import HubRun, Run, ScoresRun
+from ontogeny.study.section import Section
 
 # Pairs or questions of each file that are checked here; the job that indexes them checks the rest.
 CHECKED_BEFORE_JOBS = 1_000
 # Local copies of downloads up to this size are compared with their sha256 in every dry run.
 HASHED_BEFORE_JOBS = 100_000_000
+# Keys that hold the path of a file or folder.
+PATHS = ("items", "pairs", "prompts", "responses", "weights", "templates", "counts_file")
+PATHS += ("revisions", "path")
+BRACES = "Snakemake can't use a path with { or }; rename it"
 
 
-def check_inputs(study: Study) -> None:
+def check_inputs(study: Study) -> list[str]:
     """Check that results can be written, that text files are there, and that stimuli can be read.
 
     Every line of binomials and prompts is checked; of other stimuli only the first
     `CHECKED_BEFORE_JOBS` of each file, so that a dry run stays fast. What is still to be downloaded
     is checked by the jobs that read it. A download that somebody has put there by hand is checked
-    here, once, and gets its record. Raises StudyError with one line for each problem.
+    here, once, and gets its record. Returns a line for each thing that is odd, though it may be
+    meant; raises StudyError with one line for each problem.
     """
+    odd: list[str] = []
     problems = [
         *_unwritable_results(study),
         *_download_problems(study),
         *_folder_problems(study),
         *_corpus_problems(study),
-        *_probe_problems(study),
+        *_braced_paths(study),
+        *_probe_problems(study, odd),
         *_run_problems(study),
     ]
     if problems:
         raise StudyError(problems)
+    return odd
 
 
 def matching_files(patterns: list[str]) -> list[str]:
@@ -77,7 +87,7 @@ def matching_files(patterns: list[str]) -> list[str]:
             raise ValueError(f"no file matches {pattern!r} (looked in {PROJECT})")
         found.update(matches)
     if braced := sorted(path for path in found if "{" in path or "}" in path):
-        raise ValueError(f"{braced[0]}: Snakemake can't use a path with {{ or }}; rename it")
+        raise ValueError(f"{braced[0]}: {BRACES}")
     return sorted(found)
 
 
@@ -90,7 +100,7 @@ def checkpoint_steps(run: Run | HubRun | ScoresRun) -> list[int]:
         revisions = read_revisions(Path(project_path(run.revisions)))
         return [revision.step for revision in sampled(revisions, run.sample)]
     if isinstance(run, ScoresRun):
-        return list(by_step(matching_files(run.files)))
+        return list(by_step(matching_files(run.files), run.steps_from))
     return run.checkpoint_steps()
 
 
@@ -184,10 +194,30 @@ def _corpus_problems(study: Study) -> Iterator[str]:
                 yield f"corpora.{name}.{key}: {error}"
 
 
-def _probe_problems(study: Study) -> Iterator[str]:
+def _braced_paths(study: Study) -> Iterator[str]:
+    """Paths of single files that Snakemake would read as wildcards; of `files`, `matching_files`
+    tells."""
+    for place, section in _sections(study):
+        for key in PATHS:
+            path = getattr(section, key, None)
+            if isinstance(path, str) and ("{" in path or "}" in path):
+                yield f"{place}.{key}: {path}: {BRACES}"
+
+
+def _sections(study: Study) -> Iterator[tuple[str, Section]]:
+    """Sections of a study that name files, and where they stand."""
+    for kind in ("downloads", "corpora", "tokenizers", "probes", "runs"):
+        for name, section in getattr(study, kind).items():
+            yield f"{kind}.{name}", section
+            for reference, nested in getattr(section, "references", {}).items():
+                yield f"{kind}.{name}.references.{reference}", nested
+
+
+def _probe_problems(study: Study, odd: list[str]) -> Iterator[str]:
+    """What is wrong with stimuli; what is only odd goes to `odd`."""
     for name, probe in study.probes.items():
         if isinstance(probe, BinomialsProbe):
-            yield from _binomials_problems(name, probe)
+            yield from _binomials_problems(name, probe, odd)
         try:
             pairs = probe.pairs if isinstance(probe, MinimalPairsProbe) else None
             if pairs is not None and not to_come(pairs):
@@ -203,12 +233,12 @@ def _run_problems(study: Study) -> Iterator[str]:
         try:
             checkpoint_steps(run)
             if isinstance(run, ScoresRun):
-                published_files(matching_files(run.files), run.tokens_per_step)
+                published_files(matching_files(run.files), run.tokens_per_step, run.steps_from)
         except ValueError as error:
             yield f"runs.{name}: {error}"
 
 
-def _binomials_problems(name: str, probe: BinomialsProbe) -> Iterator[str]:
+def _binomials_problems(name: str, probe: BinomialsProbe, odd: list[str]) -> Iterator[str]:
     try:
         if not to_come(probe.prompts):
             read_prompts(Path(project_path(probe.prompts)))
@@ -220,6 +250,7 @@ def _binomials_problems(name: str, probe: BinomialsProbe) -> Iterator[str]:
             weights = read_all_weights(probe.references)
             if probe.items is not None and not to_come(probe.items):
                 items = read_binomials(Path(project_path(probe.items)), probe, weights)
+                odd.extend(f"probes.{name}: {line}" for line in remarks(items, probe))
             elif probe.items_from is not None:
                 columns = item_columns(PROJECT / "data" / "toy")
                 missing = [name for name in needed_columns(probe, weights) if name not in columns]
@@ -233,7 +264,7 @@ def _binomials_problems(name: str, probe: BinomialsProbe) -> Iterator[str]:
     if probe.responses is not None and not to_come(probe.responses):
         path = Path(project_path(probe.responses))
         try:
-            responses = read_responses(path)
+            responses = read_responses(path, probe.word1, probe.word2)
             if items is not None:  # those of a toy corpus are made by a job, as downloads are
                 choices_by_item(responses, items, path)
         except ValueError as error:

@@ -174,10 +174,10 @@ def off_record() -> Iterator[None]:
         _jobs[:] = jobs
 
 
-def counting_only(path: str | os.PathLike, what: str, content: Any) -> None:
-    """Put on record that of a file which was read only `content` counts, which `what` names: a JSON
-    value. A change of all else in the file then makes nothing again. Not for a file of which the
-    same job reads more."""
+def counting_only(path: str | os.PathLike, what: list[str], content: Any) -> None:
+    """Put on record that of a file which was read only `content` counts, a JSON value, which `what`
+    names: a function, and what it is given after the file. A change of all else in the file then
+    makes nothing again. Not for a file of which the same job reads more."""
     for job in _jobs:
         mark = job.read.get(_in_project(str(path)))
         if mark is not None and record_of(str(path)) is None:
@@ -235,7 +235,7 @@ def change(
     path: str,
     shell: str,
     outside: list[str],
-    only: Mapping[str, Callable[[Path], Any]],
+    only: Mapping[str, Callable[..., Any]],
 ) -> str | None:
     """What has changed since a file was made; None where nothing has, or nothing is known.
 
@@ -243,7 +243,7 @@ def change(
         path: the file.
         shell: the shell command that makes it now.
         outside: the files that this reads and that no job makes, as paths.
-        only: for each name that `counting_only` was given, what reads that content.
+        only: the functions that `counting_only` was given, by name.
     """
     record = record_of(path)
     if record is None:
@@ -273,7 +273,7 @@ def _newer(path: str, outside: list[str]) -> str | None:
 
 
 def _is_same(
-    file: Path, mark: dict[str, Any], only: Mapping[str, Callable[[Path], Any]], made: Path
+    file: Path, mark: dict[str, Any], only: Mapping[str, Callable[..., Any]], made: Path
 ) -> bool:
     """Whether a file from outside is what it was when `made` was made from it."""
     if not file.exists():
@@ -288,7 +288,10 @@ def _is_same(
         return same_size and status.st_mtime <= made.stat().st_mtime
     if same_size and _mark(str(file))["sha256"] == mark["sha256"]:
         return True
-    return "only" in mark and digest(only[mark["only"]](file)) == mark["only_sha256"]
+    if "only" not in mark:
+        return False
+    function, *arguments = mark["only"]
+    return digest(only[function](file, *arguments)) == mark["only_sha256"]
 
 
 def _differences(before: list[Option], now: list[Option]) -> Iterator[str]:

@@ -55,7 +55,7 @@ def test_every_bad_file_is_reported_at_once_with_its_line(complaint, tiny, tmp_p
     word = stimuli("word.csv", HEADER, good, "cats,,1,5,0.5")
     twice = stimuli("twice.csv", HEADER, good, "cats,dogs,1,5,0.5", good)
     number = stimuli("number.csv", HEADER, good, "cats,dogs,1,5,often")
-    order = stimuli("order.csv", HEADER, "dogs,cats,1,5,0.5")
+    order = stimuli("order.csv", HEADER, "dogs,cats,1,5,0.5", "cats,dogs,1,5,0.5")
     ragged = stimuli("ragged.csv", HEADER, good, "cats,dogs,1")
     latin = tmp_path / "latin.csv"
     latin.write_bytes(f"{HEADER}\ncaf\xe9,tea,1,5,0.5\n".encode("latin1"))
@@ -73,7 +73,7 @@ def test_every_bad_file_is_reported_at_once_with_its_line(complaint, tiny, tmp_p
         f"probes.word: {word}, line 3: Word2 is empty",
         f"probes.twice: {twice}, line 4: 'bread and butter' stands already on line 2",
         f"probes.number: {number}, line 3: RelFreq is 'often', should be a number",
-        f"probes.order: {order}, line 2: 'dogs' comes after 'cats'",
+        f"probes.order: {order}, line 3: 'cats and dogs' stands already on line 2",
         f"probes.ragged: {ragged}, line 3: ",
         f"probes.latin: {latin}, line 2: byte 0xe9 is not UTF-8",
         f"probes.empty: {empty}: the file has no rows",

@@ -136,8 +136,8 @@ def test_a_csv_that_is_not_utf8_is_named_by_its_line(tmp_path, lines_before):
 def test_a_csv_without_a_column(tmp_path):
     path = csv_file(tmp_path / "x.csv", "a,b", header="good,wrong")
     assert error_of(path) == f"{path}: column 'bad' is missing; there is: 'good', 'wrong'"
-    path = csv_file(tmp_path / "x.csv", "a;b", header="good;bad")
-    assert "columns must be separated by commas" in error_of(path)
+    path = csv_file(tmp_path / "x.csv", "a|b", header="good|bad")
+    assert "column 'good', 'bad' is missing; there is: 'good|bad'" in error_of(path)
     path = csv_file(tmp_path / "x.csv", "a,b,c", header="good,bad,good")
     assert error_of(path) == f"{path}: there are two columns 'good'"
 

@@ -174,7 +174,7 @@ def test_the_kind_of_folders_and_compressed_files(tmp_path):
     assert kind_of(tmp_path / "x.jsonl.gz") == "minimal_pairs"
 
 
-@pytest.mark.parametrize("header", ["Word1,word2", "good", "prompt", "good;bad", "Prompt,Answer"])
+@pytest.mark.parametrize("header", ["Word1,word2", "good", "prompt", "good|bad", "Prompt,Answer"])
 def test_other_columns_are_of_no_kind(tmp_path, header):
     path = csv_file(tmp_path / "x.csv", header=header)
     with pytest.raises(ValueError) as caught:

@@ -68,6 +68,19 @@ def test_the_planted_effect_is_within_its_interval():
     assert min(inside.values()) >= 42, inside
 
 
+def test_items_may_be_in_the_other_order_than_what_was_inserted():
+    """Of a probe whose order is `first`: the preference for a direction is the same."""
+    rng = np.random.default_rng(0)
+    rows = plan(rng)
+    run = planted(rng, rows, log_effect)
+    expected = insertion_table(run, "inserted", "inserted", rows)
+    for row in rows:  # the same insertions, told of names that sort the other way round
+        row["Word1"], row["Word2"] = row["Word2"], row["Word1"]
+        row["alpha"], row["nonalpha"] = row["nonalpha"], row["alpha"]
+        row["direction"] = {"alpha": "nonalpha", "nonalpha": "alpha"}[row["direction"]]
+    assert insertion_table(run, "inserted", "inserted", rows).equals(expected)
+
+
 def test_where_nothing_was_inserted_none_is_found():
     """Of a run on the text without insertions, intervals leave out 0 as often as they should."""
     outside = shares = 0

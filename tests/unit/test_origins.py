@@ -104,7 +104,7 @@ def test_of_a_file_only_some_content_may_count(folder):
 
     origins.begin(MAKE)
     origins.reading("own/x.txt")
-    origins.counting_only("own/x.txt", "first", "some")
+    origins.counting_only("own/x.txt", ["first"], "some")
     with replacing("out.csv") as temporary:
         temporary.write_text("1")
     only = {"first": first_word}

@@ -61,7 +61,7 @@ def read(files, items=ITEMS):
 
 def test_means_over_prompts_in_the_order_of_tokens_and_items(files):
     table = read(files)
-    assert dict(table.schema) == PREFERENCES
+    assert dict(table.schema) == PREFERENCES | {"ties": pl.Int64}
     assert table.select("step", "binom").rows() == list(itertools.product((0, 992, 9996), ITEMS))
     assert table["tokens"].to_list() == [step * 100 for step in (0, 992, 9996) for _ in ITEMS]
     assert set(table.select("run", "probe", "n").rows()) == {("opt", "probe", 3)}
@@ -69,6 +69,16 @@ def test_means_over_prompts_in_the_order_of_tokens_and_items(files):
         values = scores(row["step"]).filter(binom=row["binom"])["preference"].to_list()
         exact = math.fsum(map(float, (str(np.float32(v)) for v in values))) / 3
         assert row["preference"] == pytest.approx(exact, abs=1e-9)
+
+
+def test_ties_are_counted_in_prompts(tmp_path):
+    path = tmp_path / "step-1.csv"
+    table = scores(1)
+    tied = (pl.col("binom") == ITEMS[1]) & (pl.col("prompt") != PROMPTS[0])
+    columns = {name: pl.when(tied).then(-20).otherwise(name) for name in table.columns[-3:-1]}
+    columns["preference"] = pl.when(tied).then(0).otherwise("preference")
+    table.with_columns(**columns).write_csv(path)
+    assert read({1: str(path)})["ties"].to_list() == [0, 2, 0, 0]
 
 
 def test_the_order_of_rows_and_files_does_not_change_a_bit(files, tmp_path):
@@ -191,6 +201,7 @@ def test_the_matrix_is_in_the_order_of_tokens_and_of_the_given_items(files):
         preference_matrix(table.head(0), names, "opt")
 
 
+PROBE = '{"type": "binomials", "items": "i.csv", "references": {"r": {"column": "R"}}}'
 RUN = """{"architecture": "a", "corpus": "c", "tokenizer": "t", "steps": 2, "block_size": 2,
 "batch_size": 50, "checkpoints": {"at": [1]}}"""
 
@@ -210,7 +221,7 @@ def test_the_script_gives_the_same_bytes_with_any_number_of_threads(tmp_path):
         script = [sys.executable, PROJECT / "scripts" / "preferences.py", "--name", "007"]
         script += ["--study-folder", tmp_path, "--run", RUN, "--output", output]
         done = subprocess.run(
-            [*script, "--probe", "p", "{}", stimuli],
+            [*script, "--probe", "p", PROBE, stimuli],
             env=os.environ | {"POLARS_MAX_THREADS": threads},
             capture_output=True,
             text=True,

@@ -34,15 +34,29 @@ def test_choices_are_counted_by_item(tmp_path):
     assert choices_by_item([], ITEMS, path) == [(0, 0), (0, 0)]
 
 
+def test_choices_are_of_the_order_of_their_row(tmp_path):
+    path = write(
+        tmp_path,
+        "1,bread,butter,first",  # bread and butter
+        "2,butter,bread,first",  # butter and bread
+        "3,butter,bread,second",
+        "4,D.,c.,first",
+    )
+    assert choices_by_item(read_responses(path), ITEMS, path) == [(2, 1), (0, 1)]
+    turned = [Binomial("butter", "bread", True, 1.0), Binomial("D.", "c.", True, 1.0)]
+    assert choices_by_item(read_responses(path), turned, path) == [(1, 2), (1, 0)]
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("1,bread,butter,1", "line 3: resp is '1', should be alpha (the alphabetical order) or"),
+        ("1,bread,butter,1", "line 3: resp is '1', should be first or second (or, of words"),
         ("1,bread,butter,Alpha", "line 3: resp is 'Alpha'"),
         ("1,,butter,alpha", "line 3: Word1 is empty"),
         ("1,bread,butter", "line 3: 4 columns in the header, but not in this row"),
         ("1,bread,jam,alpha", "line 3: 'bread and jam' is no item; it should be one of"),
-        ("1,butter,bread,alpha", "the item is 'bread', 'butter': Word1 must be the earlier word"),
+        ("1,butter,bread,alpha", "resp is 'alpha', but 'butter' comes after 'bread' in the alph"),
+        ("1,butter,bread,nonalpha", "resp is 'nonalpha', but 'butter' comes after 'bread'"),
     ],
 )
 def test_a_wrong_line_is_named(tmp_path, line, message):

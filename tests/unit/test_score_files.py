@@ -338,6 +338,15 @@ def test_half_precision_is_told_from_single():
         assert precision_of(text).name == "finer"
 
 
+def test_a_preference_in_half_precision_is_computed_again(tmp_path):
+    """-64 1/16 + 65/128 is -8135/128, of 13 bits; of 11 bits the nearest is -63 9/16."""
+    rows = published_rows()
+    for row in rows:
+        row |= {"alpha_logprob": -64.0625, "nonalpha_logprob": -65 / 128, "preference": -63.5625}
+    table = read(write(tmp_path / "m_step-12.csv", rows))
+    assert [row["preference"] for row in table] == [-8135 / 128] * 4
+
+
 @pytest.mark.parametrize("written", ["{:.2f}", "{:.7g}", "{!r}"])
 def test_a_preference_may_miss_the_difference_by_rounding_alone(tmp_path, written):
     rng = np.random.default_rng(1)
@@ -347,6 +356,11 @@ def test_a_preference_may_miss_the_difference_by_rounding_alone(tmp_path, writte
         row["alpha_logprob"], row["nonalpha_logprob"] = map(written.format, (alpha, nonalpha))
         row["preference"] = written.format(alpha - nonalpha)
     for row, before in zip(read(write(tmp_path / "m_step-12.csv", rows)), rows, strict=True):
+        assert row["preference"] == float(
+            before["preference"]
+        )  # rounded once, the difference twice
+    without = write(tmp_path / "m_step-12.csv", rows, BARE)
+    for row, before in zip(read(without, tokens_per_step=1), rows, strict=True):
         numbers = [float(before[name]) for name in ("alpha_logprob", "nonalpha_logprob")]
         assert row["preference"] == numbers[0] - numbers[1]
     rows[2]["preference"] = float(rows[2]["preference"]) + 0.02

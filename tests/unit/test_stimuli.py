@@ -13,6 +13,7 @@ from ontogeny.scoring.stimuli.binomials import (
     read_binomials,
     read_prompts,
     read_weights,
+    read_words,
 )
 from ontogeny.study import StudyError, load_study
 from ontogeny.study.probes import BinomialsProbe
@@ -130,8 +131,16 @@ def test_human_preference_of_huge_values_is_a_probability(value, expected):
 BAD_LINES = {
     "empty word": (" ,butter,1,0.5,0.5,1", "Word1 is empty"),
     "same words": ("Bread,bread,1,0.5,0.5,1", "both words are 'Bread'"),
-    "not alphabetical": ("butter,bread,1,0.5,0.5,1", "'butter' comes after 'bread'"),
     "duplicate": (GOOD[0], "'bread and butter' stands already on line 2"),
+    "other order": ("butter,bread,1,0.5,0.5,1", "'butter and bread' stands already on line 2"),
+    "NA for a word": ("NA,bread,1,0.5,0.5,1", "Word1 is NA, as R writes an empty field"),
+    "quotation mark": ('but"ter,bread,1,0.5,0.5,1', "Word1 is 'but\"ter', should be without"),
+    "line break": ("ha\vm,jam,1,0.5,0.5,1", "Word1 is 'ha\\x0bm', should be without quotation"),
+    "NUL": ("ha\0m,jam,1,0.5,0.5,1", "there is a NUL byte"),
+    "underscores": ("ham,jam,1_000,0.5,0.5,1", "OverallFreq is '1_000', should be a number"),
+    "decimal comma": ('ham,jam,1,"0,5",0.5,1', "RelFreq is '0,5', should be a number"),
+    "negative frequency": ("ham,jam,-5,0.5,0.5,1", "OverallFreq is -5, should be 0 or more"),
+    "NA for a flag": ("ham,jam,1,0.5,0.5,NA", "Attested is 'NA', should be 1 (attested) or 0"),
     "duplicate in capitals": ("BREAD,Butter,1,0.5,0.5,1", "stands already on line 2"),
     "word for a number": ("ham,jam,1,half,0.5,1", "RelFreq is 'half', should be a number"),
     "NaN": ("ham,jam,1,0.5,nan,1", "GenPref is 'nan', should be a number"),
@@ -154,12 +163,13 @@ def test_a_bad_line_is_named(tmp_path, line, message):
 
 
 def test_several_problems_are_told_together(tmp_path):
-    path = items_file(tmp_path, *(line for line, _ in list(BAD_LINES.values())[:3]))
+    wrong = [BAD_LINES[name][0] for name in ("empty word", "same words", "NaN")]
+    path = items_file(tmp_path, *wrong)
     with pytest.raises(ValueError) as caught:
         read_binomials(path, probe(), {})
     assert [f"line {n}" in str(caught.value) for n in (2, 3, 4, 5)] == [True, True, True, False]
     with pytest.raises(ValueError, match=r"\.\.\. and 5 more$") as caught:
-        read_binomials(items_file(tmp_path, *15 * ["b,a,1,0.5,0.5,1"]), probe(), {})
+        read_binomials(items_file(tmp_path, *15 * ["b,b,1,0.5,0.5,1"]), probe(), {})
     assert str(caught.value).count("\n") == 10
 
 
@@ -193,6 +203,35 @@ def test_only_the_columns_that_a_probe_uses_are_needed(tmp_path):
         read_binomials(path, plain.model_copy(update={"frequency_bins": 3}), {})
     with pytest.raises(ValueError, match="'Icon' is missing"):
         read_binomials(path, probe(references={"h": {"weights": "w"}}), {"h": {"Icon": 1.0}})
+
+
+@pytest.mark.parametrize("column", ["Attested", None])
+def test_without_a_column_that_tells_all_items_are_attested(tmp_path, column):
+    path = items_file(tmp_path, "a,b,1,0.5,0.5", header=HEADER.removesuffix(",Attested"))
+    (item,) = read_binomials(path, probe(attested_column=column), {})
+    assert item.attested
+    kiwis = read_binomials(items_file(tmp_path, *GOOD), probe(attested_column=column), {})[1]
+    assert kiwis.attested == (column is None)
+
+
+def test_a_column_of_attested_items_is_not_overlooked(tmp_path):
+    path = items_file(tmp_path, "a,b,1,0.5,0.5", header=HEADER.removesuffix(",Attested"))
+    with pytest.raises(ValueError, match="column 'Known' is missing"):
+        read_binomials(path, probe(attested_column="Known"), {})
+    path = items_file(tmp_path, *GOOD, header=HEADER.replace("Attested", "attested"))
+    with pytest.raises(ValueError, match="name its column 'attested' in `attested_column`"):
+        read_binomials(path, probe(), {})
+    assert len(read_binomials(path, probe(attested_column="attested"), {})) == 3
+
+
+def test_columns_of_the_words_have_names(tmp_path):
+    path = items_file(tmp_path, *GOOD, header=HEADER.replace("Word", "word"))
+    with pytest.raises(ValueError, match="column 'Word1', 'Word2' is missing"):
+        read_binomials(path, probe(), {})
+    names = {"word1": "word1", "word2": "word2"}
+    items = read_binomials(path, probe(**names), {})
+    assert items == read_binomials(items_file(tmp_path, *GOOD), probe(), {})
+    assert [item.alpha for item in read_words(path)] == [item.alpha for item in items]
 
 
 def test_a_bad_weight_is_named(tmp_path):
@@ -274,13 +313,13 @@ def test_missing_and_empty_text(study, tmp_path):
 
 
 def test_stimuli_are_checked_to_the_last_line(study, tmp_path):
-    items_file(tmp_path, *GOOD, "b,a,1,0.5,0.5,1")
+    items_file(tmp_path, *GOOD, "b,B,1,0.5,0.5,1")
     study["probes"]["pairs"]["prompts"] = str(tmp_path / "nothing.csv")
     prompts, items = problems(study)
     assert prompts.startswith("probes.pairs.prompts: ")
     assert "nothing.csv: there is no such file" in prompts
     assert items.startswith("probes.pairs: ")
-    assert "items.csv, line 5: 'b' comes after 'a'" in items
+    assert "items.csv, line 5: both words are 'b'" in items
 
 
 def test_a_folder_in_the_place_of_a_file_is_a_problem(study, tmp_path):
@@ -303,3 +342,39 @@ def test_corpus_files_are_each_read_once_in_order_of_their_names(study, tmp_path
     Path("folder.txt").mkdir()
     patterns = [str(tmp_path / "?.txt"), str(tmp_path / "*.txt")]
     assert matching_files(patterns) == [str(tmp_path / n) for n in ("a.txt", "b.txt", "text.txt")]
+
+
+def test_what_is_odd_is_told_and_not_refused(study, tmp_path):
+    items_file(tmp_path, "bread,butter,900,0.9,0.7,1", "salt,vinegar,100,0.2,0.6,1")
+    (line,) = check_inputs(load_study(study))
+    assert line.startswith("probes.pairs: reference 'human': all 2 values, from 0.6 to 0.7, are on")
+
+
+def test_paths_with_braces_are_told_once_each(study, tmp_path):
+    """Snakemake would take them for wildcards."""
+    path = str(tmp_path / "a{x}.csv")
+    pairs = study["probes"]["pairs"]
+    pairs |= {"items": path, "prompts": path, "responses": path}
+    pairs["references"]["weighed"] = {"weights": path}
+    study["probes"]["more"] = {"type": "minimal_pairs", "pairs": path}
+    study["probes"]["asked"] = {"type": "completions", "items": path}
+    intervention = {"corpus": "text", "items": path}
+    study["corpora"]["less"] = {"source": "remove", **intervention}
+    inserted = {"source": "insert", **intervention, "templates": path, "counts_file": path}
+    study["corpora"]["more"] = inserted
+    study["tokenizers"]["taken"] = {"type": "pretrained", "path": path}
+    study["downloads"] = {"d": {"path": path, "url": "https://example.org/a"}}
+    hub = {"source": "hub", "model": "a/b", "revisions": path, "tokenizer": "taken"}
+    study["runs"]["hub"] = hub
+    with pytest.raises(StudyError) as caught:
+        check_inputs(load_study(study))
+    found = [line for line in caught.value.problems if "Snakemake can't use" in line]
+    places = [
+        *("downloads.d.path", "corpora.less.items", "corpora.more.items"),
+        *("corpora.more.templates", "corpora.more.counts_file", "tokenizers.taken.path"),
+        *("probes.pairs.items", "probes.pairs.prompts", "probes.pairs.responses"),
+        *("probes.pairs.references.weighed.weights", "probes.more.pairs", "probes.asked.items"),
+        "runs.hub.revisions",
+    ]
+    message = f"{path}: Snakemake can't use a path with {{ or }}; rename it"
+    assert sorted(found) == sorted(f"{place}: {message}" for place in places)

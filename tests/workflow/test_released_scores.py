@@ -171,21 +171,21 @@ def test_a_bad_row_ends_the_job_with_one_line(small):
 
 @pytest.mark.skipif(not RELEASED.is_dir(), reason="the released scores are not here")
 def test_released_scores_of_a_real_model(elsewhere):
+    """All files as they were released."""
     bigrams = pd.read_csv(RELEASED / "bigram_stats.csv")
     bigrams["Ratio"] = np.log(bigrams["bigram_alpha"] / bigrams["bigram_nonalpha"])
-    bigrams["Attested"] = 0
-    names = {"word1": "Word1", "word2": "Word2"}
-    bigrams.rename(columns=names).to_csv(elsewhere.folder / "items.csv", index=False)
     elsewhere.write(
         {
             "study": "tiny",
             "probes": {
                 "novel": {
                     "type": "binomials",
-                    "items": str(elsewhere.folder / "items.csv"),
+                    "items": str(RELEASED / "bigram_stats.csv"),
+                    "word1": "word1",
+                    "word2": "word2",
                     "prompts": str(RELEASED / f"{MODEL}_step-12.csv"),
                     "frequency_bins": 0,
-                    "references": {"bigram": {"column": "Ratio", "midpoint": 0}},
+                    "references": {"bigram": {"log_ratio": ["bigram_alpha", "bigram_nonalpha"]}},
                 }
             },
             "runs": {
@@ -209,8 +209,10 @@ def test_released_scores_of_a_real_model(elsewhere):
     assert table["step"].tolist() == STEPS
     assert table["tokens"].tolist() == [step * 1_638_400 for step in STEPS]
     assert (table["n"] == 431).all()
+    ties = {}
     for step, r in zip(STEPS, table["r"], strict=True):
         scores = pd.read_csv(RELEASED / f"{MODEL}_step-{step}.csv")
+        ties[step] = (scores["alpha_logprob"] == scores["nonalpha_logprob"]).mean()
         means = scores.groupby("binom_alpha")["preference"].mean()
         assert r == pytest.approx(bigrams.set_index("binom_alpha")["Ratio"].corr(means), abs=1e-9)
 
@@ -221,6 +223,7 @@ def test_released_scores_of_a_real_model(elsewhere):
     assert (there["precision"] == "fp16").all()
     # multiples of 1/128 from 8 to 16 nats, of 1/64 from 16 to 32 (no sum at step 12 is smaller)
     assert there["multiple_of"].tolist() == [1 / 64, 1 / 128, 1 / 128, 1 / 128]
+    assert there["tie_rate"].tolist() == pytest.approx([ties[step] for step in STEPS], abs=1e-12)
     for suffix in ("png", "svg"):
         assert (elsewhere.results / f"figures/ablated/correlation.{suffix}").stat().st_size > 1000
         assert (elsewhere.results / f"figures/overview.{suffix}").stat().st_size > 1000

@@ -80,7 +80,8 @@ def test_a_character_that_the_tokenizer_lacks_is_named(complaint, tmp_path):
         ([("prompt", "answer"), ("a", "b")], ("--samples", 2), "`samples` is for `decoding: sampl"),
         ([("Word1", "Word2"), ("a", "b")], ("--ignore-case",), "--ignore-case is not for binomial"),
         ([("prompt", "answer"), ("a", "")], (), "line 2: answer is empty"),
-        ([("Word1", "Word2"), ("b", "a")], (), "line 2: 'b' comes after 'a' in the alphabet"),
+        ([("Word1", "Word2"), ("b", "B")], (), "line 2: both words are 'b'"),
+        ([("one", "two"), ("b", "a")], ("--word1", "one"), "with the header 'one', 'two'; stimuli"),
         ([("one", "two"), ("b", "a")], (), "no probe reads a file with the header 'one', 'two'"),
     ],
 )

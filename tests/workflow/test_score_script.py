@@ -140,6 +140,18 @@ def test_binomials_score_as_in_the_study(finished, checkpoint, tokenizer_folder,
     assert [cells(line) for line in strongest] == expected
 
 
+def test_binomials_may_be_in_any_order(checkpoint, tokenizer_folder, score, tmp_path):
+    items = write_rows(tmp_path / "words.csv", ("one", "two"), ("salt", "pepper"))
+    keys = ("--tokenizer", tokenizer_folder, "--max-prompts", 1, "--word1", "one", "--word2", "two")
+    turned, _ = score(checkpoint, items, *keys)
+    given, done = score(checkpoint, items, *keys, "--order", "first", "--name", "m")
+    assert [row["binom"] for row in turned + given] == ["pepper and salt", "salt and pepper"]
+    assert [row["model"] for row in turned + given] == ["step-00000200", "m"]
+    assert turned[0]["alpha_logprob"] == given[0]["nonalpha_logprob"]
+    assert float(turned[0]["preference"]) == -float(given[0]["preference"])
+    assert "1 items, mean over 1 prompts: first order preferred in " in done.output
+
+
 def test_binomials_are_scored_in_the_prompts_that_ship(
     checkpoint, tokenizer_folder, score, tmp_path
 ):

@@ -65,7 +65,7 @@ def read_items(spec: str, stimuli: str, exposures: str | None = None) -> Items:
         seen = final_exposures(read_exposures(exposures), items, exposures)
     if probe.responses is not None:
         path = Path(project_path(probe.responses))
-        choices = choices_by_item(read_responses(path), items, path)
+        choices = choices_by_item(read_responses(path, probe.word1, probe.word2), items, path)
     return make_items(items, probe, seen, choices)
 
 

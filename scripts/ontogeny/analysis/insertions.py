@@ -54,9 +54,11 @@ def insertion_table(
         inserted: the corpus with the insertions.
         items: of its provenance: `Word1`, `Word2`, `alpha`, `nonalpha` (counts), `direction`.
     """
-    places = {item.alpha.casefold(): i for i, item in enumerate(seen.items)}
+    places = {item.alpha.casefold(): (i, 1) for i, item in enumerate(seen.items)}
+    # a probe whose order is `first` may have an item in the other one
+    places |= {item.nonalpha.casefold(): (i, -1) for i, item in enumerate(seen.items)}
     known = [
-        (places[name], row["alpha"] + row["nonalpha"], SIGNS[row["direction"]])
+        (places[name][0], row["alpha"] + row["nonalpha"], places[name][1] * SIGNS[row["direction"]])
         for row in items
         if row["direction"] and (name := f"{row['Word1']} and {row['Word2']}".casefold()) in places
     ]

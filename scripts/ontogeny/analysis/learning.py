@@ -72,7 +72,8 @@ def settled_at(correct: np.ndarray) -> np.ndarray:
 
 
 def item_table(seen: Observations) -> pl.DataFrame:
-    """One row for each item at the end of the run, in the columns of `ITEM_COLUMNS`.
+    """One row for each item at the end of the run, in the columns of `ITEM_COLUMNS`; and `given`,
+    the order of the items file, where there is an item that it has in the other one.
 
     Its preference settled between `exposure_before`, what the run had seen of it by the checkpoint
     before, and `settled_exposure`. An item that is not correct at the end is censored: all that is
@@ -111,9 +112,12 @@ def item_table(seen: Observations) -> pl.DataFrame:
             }
         rows.append(row)
     table = pl.DataFrame(rows, schema=list(ITEM_COLUMNS), strict=False, infer_schema_length=None)
-    return table.with_columns(
+    table = table.with_columns(
         pl.col(name).cast(dtype) for name, dtype in ITEM_COLUMNS.items()
     ).with_columns(pl.col("prior").fill_nan(None))
+    if any(item.turned for item in seen.items):
+        table = table.with_columns(given=pl.Series([item.given for item in seen.items]))
+    return table
 
 
 def learning_curve(seen: Observations) -> pl.DataFrame:

@@ -58,7 +58,8 @@ def read_scores(files: list[str], stimuli: int | None = None) -> pl.LazyFrame:
 def read_preferences(
     files: Mapping[int, str], items: Sequence[str], run: str, probe: str
 ) -> pl.DataFrame:
-    """The mean preference of each item over its `n` prompts, in the columns of `PREFERENCES`.
+    """The mean preference of each item over its `n` prompts, in the columns of `PREFERENCES`, and
+    `ties`, in how many of these it is exactly 0.
 
     One row per checkpoint and item, in the order of tokens and then of the items; what the files
     hold of other items is left out. The files, by the step of their checkpoint, are read once.
@@ -78,6 +79,7 @@ def read_preferences(
                 n=pl.len().cast(pl.Int64),
                 rows=preference.count(),
                 finite=units.count(),
+                ties=(preference == 0).sum().cast(pl.Int64),
                 total=units.sum(),
             )
             .collect(engine="streaming")
@@ -97,7 +99,7 @@ def read_preferences(
         checkpoint=pl.col("step").replace_strict(names),
         probe=pl.lit(probe),
         preference=pl.col("total").cast(pl.Float64) / UNITS_PER_NAT / pl.col("n"),
-    ).select(*PREFERENCES)
+    ).select(*PREFERENCES, "ties")
 
 
 def read_preference_table(path: str | Path) -> pl.DataFrame:

@@ -11,17 +11,18 @@ from ontogeny.analysis.scores import CHECKPOINT, item_preferences
 STRONGEST = 5
 
 
-def binomials_summary(scores: pl.DataFrame) -> list[str]:
-    """How many items the model prefers in alphabetical order, and its strongest preferences.
+def binomials_summary(scores: pl.DataFrame, order: str = "alphabetical") -> list[str]:
+    """How many items the model prefers in the order that preferences are for, and its strongest
+    preferences.
 
     An item's preference is its mean over prompts, in nats.
     """
     items = item_preferences(_known(scores).lazy()).sort("preference", descending=True)
     preference = items["preference"]
-    alphabetical = ((preference > 0).sum() + 0.5 * (preference == 0).sum()) / len(items)
+    share = ((preference > 0).sum() + 0.5 * (preference == 0).sum()) / len(items)
     lines = [
-        f"{len(items):,} items, mean over {scores['prompt'].n_unique()} prompts: alphabetical "
-        f"order preferred in {alphabetical:.1%}, mean preference {preference.mean():+.3f} nat",
+        f"{len(items):,} items, mean over {scores['prompt'].n_unique()} prompts: {order} "
+        f"order preferred in {share:.1%}, mean preference {preference.mean():+.3f} nat",
         "",
     ]
     count = min(STRONGEST, len(items) // 2)

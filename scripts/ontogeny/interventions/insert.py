@@ -48,7 +48,7 @@ class Insertion:
 def planned(spec: InsertCorpus, items: Sequence[Binomial]) -> list[Insertion]:
     """How often each item is inserted, in the order of `items`."""
     if spec.counts_file is not None:
-        counts = read_counts(Path(project_path(spec.counts_file)), items)
+        counts = read_counts(Path(project_path(spec.counts_file)), items, spec.word1, spec.word2)
         return [_counted(item, *counts.get(item.alpha, (0, 0))) for item in items]
     plan: dict[int, Insertion] = {}
     levels = len(spec.counts)
@@ -132,7 +132,7 @@ def write_with_insertions(
     """Write both splits of `source`, with the sentences put into the training split; return the
     counts, and what was inserted of each item."""
     items = chosen_items(items_file, spec)
-    kinds = read_kinds(items_file, items, spec.kind_column)
+    kinds = read_kinds(items_file, items, spec)
     templates = fitting(read_templates(Path(project_path(spec.templates))), kinds)
     plan = planned(spec, items)
     sentences = Sentences(plan, templates, kinds, spec.seed)

@@ -34,10 +34,10 @@ def check_files(spec: InterventionCorpus) -> None:
     if isinstance(spec, InsertCorpus):
         templates = read_templates(Path(project_path(spec.templates)))
         if items is not None:
-            kinds = read_kinds(Path(project_path(spec.items)), items, spec.kind_column)
+            kinds = read_kinds(Path(project_path(spec.items)), items, spec)
             fitting(templates, kinds)
             if spec.counts_file is not None:
-                read_counts(Path(project_path(spec.counts_file)), items)
+                read_counts(Path(project_path(spec.counts_file)), items, spec.word1, spec.word2)
 
 
 def chosen_items(path: Path, spec: InterventionCorpus) -> list[Binomial]:
@@ -46,7 +46,7 @@ def chosen_items(path: Path, spec: InterventionCorpus) -> list[Binomial]:
     Raises ValueError for a line that is wrong, for one of `only` that is not there, and where no
     item is left.
     """
-    items = read_words(path)
+    items = read_words(path, spec.word1, spec.word2)
     if spec.attested_only:
         rows = list(read_rows(path))
         require_columns(path, rows, [spec.attested_column])
@@ -59,28 +59,29 @@ def chosen_items(path: Path, spec: InterventionCorpus) -> list[Binomial]:
                 )
         items = [item for item, flag in zip(items, flags, strict=True) if flag == "1"]
     if spec.only:
-        by_name = _by_name(items)
+        by_name = _by_name(items) | {item.nonalpha.casefold(): item for item in items}
         for name in spec.only:
             if name.casefold() not in by_name:
                 what = "attested items" if spec.attested_only else "items"
-                names = [item.alpha for item in items]
+                names = [item.given for item in items]
                 raise ValueError(f"{path}: {name!r} is none of its {what}; {nearest(name, names)}")
-        wanted = {name.casefold() for name in spec.only}
-        items = [item for item in items if item.alpha.casefold() in wanted]
+        wanted = {by_name[name.casefold()].alpha for name in spec.only}
+        items = [item for item in items if item.alpha in wanted]
     if not items:
         raise ValueError(f"{path}: it has no attested items")
     return items
 
 
-def read_kinds(path: Path, items: Sequence[Binomial], column: str | None) -> dict[str, str]:
-    """The kind of each item by its name; empty without a `column`."""
-    if column is None:
+def read_kinds(path: Path, items: Sequence[Binomial], spec: InsertCorpus) -> dict[str, str]:
+    """The kind of each item by its name; empty without a `kind_column`."""
+    if spec.kind_column is None:
         return {item.alpha: "" for item in items}
     rows = list(read_rows(path))
-    require_columns(path, rows, [column])
+    require_columns(path, rows, [spec.kind_column])
+    every = read_words(path, spec.word1, spec.word2)
     kinds = {
-        item.alpha: row[column].strip()
-        for item, (_, row) in zip(read_words(path), rows, strict=True)
+        item.alpha: row[spec.kind_column].strip()
+        for item, (_, row) in zip(every, rows, strict=True)
     }
     return {item.alpha: kinds[item.alpha] for item in items}
 
@@ -118,19 +119,27 @@ def fitting(templates: Sequence[Template], kinds: Mapping[str, str]) -> dict[str
     return found
 
 
-def read_counts(path: Path, items: Sequence[Binomial]) -> dict[str, tuple[int, int]]:
+def read_counts(
+    path: Path, items: Sequence[Binomial], word1: str = "Word1", word2: str = "Word2"
+) -> dict[str, tuple[int, int]]:
     """How many sentences of each item to insert, in the alphabetical and in the other order, by
     the item's name. Raises ValueError with every line that is wrong."""
     rows = list(read_rows(path))
-    require_columns(path, rows, ["Word1", "Word2", "alpha", "nonalpha"])
+    require_columns(path, rows, [word1, word2, "alpha", "nonalpha"])
     by_name = _by_name(items)
+    other_order = {item.nonalpha.casefold(): item for item in items}
     problems = Problems()
     counts: dict[str, tuple[int, int]] = {}
     for line, row in rows:
-        name = " and ".join(row[column].strip() for column in ("Word1", "Word2"))
+        name = " and ".join(row[column].strip() for column in (word1, word2))
         item = by_name.get(name.casefold())
         numbers = [row[order].strip() for order in ("alpha", "nonalpha")]
-        if item is None:
+        if other := other_order.get(name.casefold()):
+            problems.add(
+                f"{path}, line {line}: {name!r} is not in alphabetical order, and alpha counts "
+                f"that; write {other.word1!r} as {word1}, and the counts in their columns"
+            )
+        elif item is None:
             names = [item.alpha for item in items]
             problems.add(f"{path}, line {line}: {name!r} is no item; {nearest(name, names)}")
         elif item.alpha in counts:

@@ -47,12 +47,15 @@ def precision_of(texts: Iterable[str]) -> Precision:
 def difference_slack(values: np.ndarray, precision: Precision) -> np.ndarray:
     """Most (nats) by which a published difference may miss that of the published numbers.
 
-    `values`: [rows x 3], two log-probabilities and their difference. Each is rounded to the
-    format, or to fp32 where it is finer, and in print to half of `multiple_of`.
+    `values`: [rows x 3], two log-probabilities and their difference. A number x of a format with
+    p bits is rounded to it by at most |x| 2^-p. In half precision it is printed exactly. In fp32
+    (p = 24), taken for what is finer, it is printed in the fewest digits that are nearer to it than
+    to its neighbours, which moves it by as much again: |x| 2^-23 in all. Where fewer digits than
+    that are printed, by half of `multiple_of`.
     """
-    bits = HALF_PRECISION.get(precision.name, 24)
-    printed = 1.5 * precision.multiple_of if precision.name == FINER else 0.0
-    return np.abs(values).sum(axis=1) * 2.0**-bits + printed
+    if precision.name in HALF_PRECISION:
+        return np.abs(values).sum(axis=1) * 2.0 ** -HALF_PRECISION[precision.name]
+    return np.abs(values).sum(axis=1) * 2.0**-23 + 1.5 * precision.multiple_of
 
 
 def _is_whole(mantissa: np.ndarray, bits: int) -> bool:

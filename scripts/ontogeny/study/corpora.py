@@ -207,13 +207,19 @@ class InterventionCorpus(FromOneCorpus):
     """
 
     items: str | None = Field(
-        None, description="CSV of the items, with the columns `Word1` and `Word2`."
+        None, description="CSV of the items, a row each with its two words, in any order."
     )
     items_from: Name | None = Field(
         None, description="The toy corpus whose language's binomials are the items."
     )
+    word1: str = Field(
+        "Word1", description="Column of the first word, in the items and in `counts_file`."
+    )
+    word2: str = Field("Word2", description="Column of the second word.")
     only: list[str] = Field(
-        [], description="These items alone, each as `Word1 and Word2`; by default all."
+        [],
+        description="These items alone, each as `bread and butter`, in either order; by default "
+        "all.",
     )
     attested_only: bool = Field(False, description="Only the attested items.")
     attested_column: str = Field(
@@ -234,9 +240,9 @@ class RemoveCorpus(InterventionCorpus):
     source: Literal["remove"] = Field(description="`remove`")
     match: Literal["binomial", "alphabetical", "nonalphabetical", "words"] = Field(
         "binomial",
-        description='What a sentence must hold: "Word1 and Word2" in either order; in this order; '
-        'in the other one; or both words and "and", wherever they stand. Words are compared as '
-        "when exposures are counted.",
+        description='What a sentence must hold: "Word1 and Word2" in either order; in the '
+        'alphabetical one; in the other one; or both words and "and", wherever they stand. Words '
+        "are compared as when exposures are counted.",
     )
     held_out: bool = Field(
         True, description="Remove them also from what is held out; false: leave that as it is."
@@ -271,7 +277,8 @@ class InsertCorpus(InterventionCorpus):
     counts_file: str | None = Field(
         None,
         description="CSV with the columns `Word1`, `Word2`, `alpha` and `nonalpha`: how many "
-        "sentences of an item in each order. Items that it lacks get none.",
+        "sentences of an item in the alphabetical and in the other order, its words in the "
+        "alphabetical one. Items that it lacks get none.",
     )
     kind_column: str | None = Field(
         None,

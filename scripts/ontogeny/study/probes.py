@@ -2,7 +2,7 @@
 
 import re
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -28,14 +28,26 @@ Bins = Annotated[
 class Reference(Section):
     """Something that the models' preferences are compared with, one number per item.
 
-    Exactly one of `column` and `weights`.
+    Exactly one of `column`, `log_ratio` and `weights`.
     """
 
     column: str | None = Field(None, description="Column of the items file.")
+    log_ratio: Annotated[list[str], Field(min_length=2, max_length=2)] | None = Field(
+        None,
+        description="Two columns: the reference is the natural logarithm of the first over the "
+        "second, its midpoint 0.",
+    )
+    of: Literal["first", "alphabetical"] = Field(
+        "first",
+        description="The order that `column` or `log_ratio` is of: `Word1` first, or the "
+        "alphabetical one. Where that is not the order that preferences are for, the number is "
+        "turned round the midpoint.",
+    )
     weights: str | None = Field(
         None,
         description="CSV of constraint weights (`column,weight`; the row `intercept`); the "
-        "reference is their logistic, the probability of the alphabetical order.",
+        "reference is their logistic, the probability of the alphabetical order. The columns are, "
+        "as `constraints` are, of `Word1` first.",
     )
     midpoint: float = Field(
         0.5,
@@ -46,11 +58,28 @@ class Reference(Section):
         False, description="Undefined for nonce items, as a relative frequency is."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def neither_order_has_a_log_ratio_of_0(cls, keys: Any) -> Any:
+        if isinstance(keys, dict) and keys.get("log_ratio") is not None:
+            if keys.get("midpoint", 0) != 0:
+                raise ValueError("the midpoint of a log ratio is 0; leave `midpoint` out")
+            return {**keys, "midpoint": 0.0}
+        return keys
+
     @model_validator(mode="after")
     def has_one_source(self) -> "Reference":
-        if (self.column is None) == (self.weights is None):
-            raise ValueError("give either `column` or `weights`")
+        given = [key for key in (self.column, self.log_ratio, self.weights) if key is not None]
+        if len(given) != 1:
+            raise ValueError("give one of `column`, `log_ratio` and `weights`")
+        if self.weights is not None and self.of != "first":
+            raise ValueError("`of` is for `column` and `log_ratio`")
         return self
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that it is read from; those of weights are in their file."""
+        return [self.column] if self.column is not None else self.log_ratio or []
 
 
 class ProbeBase(Section):
@@ -76,11 +105,20 @@ class BinomialsProbe(ProbeBase):
     type: Literal["binomials"] = Field(description="`binomials`")
     items: str | None = Field(
         None,
-        description="CSV with a row per binomial: `Word1`, `Word2` (alphabetical), and the "
-        "columns named below.",
+        description="CSV with a row per binomial: its two words, and the columns named below.",
     )
     items_from: Name | None = Field(
         None, description="The toy corpus whose language's binomials are the items."
+    )
+    word1: str = Field(
+        "Word1", description="Column of the first word, in the items and in `responses`."
+    )
+    word2: str = Field("Word2", description="Column of the second word.")
+    order: Literal["alphabetical", "first"] = Field(
+        "alphabetical",
+        description="The order that preferences are for, and all that tables call `alpha`. "
+        "alphabetical: pairs that are written in the other order are turned, with their references "
+        "and constraints. first: `Word1` before `Word2` as the file has them; nothing is turned.",
     )
     prompts: str = Field(
         "data/prompts/prompts.csv",
@@ -88,8 +126,10 @@ class BinomialsProbe(ProbeBase):
         "the list that ships or a published score file.",
     )
     max_prompts: Count | None = Field(None, description="Use only the first so many prompts.")
-    attested_column: str = Field(
-        "Attested", description="Column that tells attested (1) from nonce items (0)."
+    attested_column: str | None = Field(
+        "Attested",
+        description="Column that tells attested (1) from nonce items (0); null, or a file without "
+        "the column `Attested`: all are attested.",
     )
     frequency_column: str = Field(
         "OverallFreq", description="Column of how often the item occurs, both orders together."
@@ -116,12 +156,14 @@ class BinomialsProbe(ProbeBase):
     constraints: list[str] = Field(
         [],
         description="Columns of the items file with the values of constraints on the order, "
-        "positive where they favour the alphabetical order.",
+        "positive where they favour `Word1` first.",
     )
     responses: str | None = Field(
         None,
-        description="CSV of people's choices, a row each: `Word1`, `Word2`, and `resp` (`alpha` or "
-        "`nonalpha`). The share of `alpha` is then also a reference, named `choices`.",
+        description="CSV of people's choices, a row each: `Word1`, `Word2`, and `resp` (`first`: "
+        "`Word1` first, or `second`; of two words in alphabetical order also `alpha` or "
+        "`nonalpha`). The share of the order that preferences are for is then also a reference, "
+        "named `choices`.",
     )
 
     @model_validator(mode="after")

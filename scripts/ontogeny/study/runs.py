@@ -176,8 +176,14 @@ class ScoresRun(Section):
     probe: Name = Field(description="The binomials probe, under `probes`, that they are scores of.")
     files: list[str] = Field(
         min_length=1,
-        description="Paths or glob patterns, relative to the project's folder. The step is read "
-        "from a file's name (`model_step-1140.csv`).",
+        description="Paths or glob patterns, relative to the project's folder.",
+    )
+    steps_from: Literal["name", "number", "column"] = Field(
+        "name",
+        description="What tells the step. name: the `step-1140` of a file's name "
+        "(`model_step-1140.csv`). number: the last number of it (`ckpt-100.csv`). column: the "
+        "column `step`, or where that is empty the last number in the column `checkpoint`; a file "
+        "may then have many checkpoints.",
     )
     tokens_per_step: Count | None = Field(
         None,

@@ -31,13 +31,16 @@ ORDERED = (
 SCHEDULED = {
     Run: ("corpus", "tokenizer", "architecture", "block_size", "batch_size"),
     HubRun: ("source", "model", "revisions", "sample", "tokenizer"),
-    ScoresRun: ("source", "probe", "files", "tokens_per_step", "last_step", "checkpoints"),
+    ScoresRun: (
+        *("source", "probe", "files", "tokens_per_step", "steps_from", "last_step"),
+        "checkpoints",
+    ),
 }
 # Which files with published scores are read, and how.
-RELEASED = ("source", "probe", "files", "tokens_per_step")
+RELEASED = ("source", "probe", "files", "tokens_per_step", "steps_from")
 # The strings of a probe.
 INDEXED = {
-    "binomials": ("type", "items", "items_from", "max_prompts"),
+    "binomials": ("type", "items", "items_from", "word1", "word2", "order", "max_prompts"),
     "minimal_pairs": ("type", "pairs", "pairs_from", "sample"),
     "completions": ("type", "items", "context"),
 }
@@ -54,7 +57,8 @@ SCORED = {
 # What tables are made with.
 ANALYSED = {
     "binomials": (
-        *("type", "items", "items_from", "attested_column", "frequency_column"),
+        *("type", "items", "items_from", "word1", "word2", "order", "attested_column"),
+        "frequency_column",
         *("frequency_bins", "exposure_bins", "references", "prior", "constraints", "responses"),
     ),
     "minimal_pairs": ("type", "pairs", "pairs_from", "sample"),

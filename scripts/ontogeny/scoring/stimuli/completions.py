@@ -5,7 +5,7 @@ from itertools import islice
 from pathlib import Path
 from sys import intern
 
-from ontogeny.scoring.stimuli.rows import Problems, read_rows, require_columns
+from ontogeny.scoring.stimuli.rows import OneSpelling, Problems, read_rows, require_columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,11 @@ def read_questions(path: Path, at_most: int | None = None) -> list[Question]:
     require_columns(path, first, ["prompt", "answer"])
     problems = Problems()
     seen: dict[Question, int] = {}
+    classes = OneSpelling("class")
     for line, row in islice((row for part in (first, rows) for row in part), at_most):
         try:
             question = _question(row)
+            classes.check(question.group, f"line {line}")
             if question in seen:
                 group = f" of class {question.group!r}" if question.group else ""
                 raise ValueError(

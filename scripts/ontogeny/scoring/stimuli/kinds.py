@@ -5,17 +5,17 @@ from pathlib import Path
 from ontogeny.scoring.stimuli.rows import read_header
 
 COLUMNS = {
-    "binomials": ("Word1", "Word2"),
     "minimal_pairs": ("good", "bad"),
     "completions": ("prompt", "answer"),
 }
 MOST_CHARACTERS_SHOWN = 200
 
 
-def kind_of(path: Path) -> str:
+def kind_of(path: Path, words: tuple[str, str] = ("Word1", "Word2")) -> str:
     """`binomials`, `minimal_pairs`, `completions` or `perplexity`: a type of probe.
 
-    Nothing below the header is read. Raises ValueError for a file that is none of them.
+    `words` are the columns of a binomial's words. Nothing below the header is read. Raises
+    ValueError for a file that is none of them.
     """
     if not path.exists():
         raise ValueError(f"{path}: there is no such file")
@@ -25,7 +25,7 @@ def kind_of(path: Path) -> str:
     if name.endswith(".txt"):
         return "perplexity"
     header = read_header(path)
-    for kind, columns in COLUMNS.items():
+    for kind, columns in {"binomials": words, **COLUMNS}.items():
         if set(columns) <= set(header):
             return kind
     shown = ", ".join(map(repr, header))
@@ -33,6 +33,6 @@ def kind_of(path: Path) -> str:
         shown = shown[:MOST_CHARACTERS_SHOWN] + "..."
     raise ValueError(
         f"{path}: no probe reads a file with the header {shown or '(nothing)'}; stimuli are a CSV "
-        "with Word1,Word2 (binomials), a CSV with good,bad or BLiMP's .jsonl, a folder or .zip of "
-        "it (minimal_pairs), a CSV with prompt,answer (completions), or a .txt (perplexity)"
+        f"with {','.join(words)} (binomials), a CSV with good,bad or BLiMP's .jsonl, a folder or "
+        ".zip of it (minimal_pairs), a CSV with prompt,answer (completions), or a .txt (perplexity)"
     )

@@ -20,7 +20,13 @@ from sys import intern
 from typing import BinaryIO, NamedTuple
 
 from ontogeny.origins import reading
-from ontogeny.scoring.stimuli.rows import Problems, not_utf8, read_rows, require_columns
+from ontogeny.scoring.stimuli.rows import (
+    OneSpelling,
+    Problems,
+    not_utf8,
+    read_rows,
+    require_columns,
+)
 from ontogeny.study.probes import PairSample
 
 # Pairs of BLiMP whose sentences are the same (issue 10 of its repository), as (UID, pairID).
@@ -88,7 +94,7 @@ def read_minimal_pairs(path: Path, at_most: int | None = None) -> list[MinimalPa
     """
     problems = Problems()
     pairs: list[MinimalPair] = []
-    seen: dict[str, dict[str, tuple[str, int]]] = {}
+    seen = _Seen()
     for file in _files(path):
         try:
             problems.extend(_read(file, at_most, pairs, seen))
@@ -128,7 +134,7 @@ def _read(
     file: _File,
     at_most: int | None,
     pairs: list[MinimalPair],
-    seen: dict[str, dict[str, tuple[str, int]]],
+    seen: "_Seen",
 ) -> Problems:
     """Append the pairs of one file; what is wrong with single lines is returned."""
     problems = Problems()
@@ -137,7 +143,7 @@ def _read(
         for number, (line, row) in enumerate(islice(file.rows, at_most)):
             try:
                 pair = _pair(row, file, number)
-                _once(pair, seen, file.place, line)
+                seen.check(pair, file.place, line)
             except UnicodeDecodeError as error:  # the lines below will be no better
                 raise not_utf8(f"{file.place}, line {line}", error) from None
             except ValueError as error:
@@ -194,6 +200,8 @@ def _sentence(fields: Mapping[str, object], name: str) -> str:
         raise ValueError(f"{name} is {_short(sentence)}, should be a sentence in quotes")
     if not sentence.strip():
         raise ValueError(f"{name} is empty")
+    if "\0" in sentence:
+        raise ValueError(f"{name} has a NUL character; remove it")
     try:
         sentence.encode()
     except UnicodeEncodeError as error:  # JSON can write halves of characters: "\\ud83d"
@@ -218,16 +226,24 @@ def _short(value: object) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
-def _once(
-    pair: MinimalPair, seen: dict[str, dict[str, tuple[str, int]]], place: str, line: int
-) -> None:
-    first = seen.setdefault(pair.uid, {}).setdefault(pair.pair_id, (place, line))
-    if first != (place, line):
-        where = f"line {first[1]}" if first[0] == place else f"{first[0]}, line {first[1]}"
-        raise ValueError(
-            f"pair {pair.pair_id!r} of {pair.uid!r} stands already on {where}; give each pair of "
-            "a paradigm a number of its own"
-        )
+class _Seen:
+    """What was read so far, so that each pair stands once and each class in one spelling."""
+
+    def __init__(self) -> None:
+        self.places: dict[str, dict[str, tuple[str, int]]] = {}
+        self.uids, self.phenomena = OneSpelling("uid"), OneSpelling("phenomenon")
+
+    def check(self, pair: MinimalPair, place: str, line: int) -> None:
+        """Raise ValueError for a pair that can't stand beside the others."""
+        first = self.places.setdefault(pair.uid, {}).setdefault(pair.pair_id, (place, line))
+        if first != (place, line):
+            where = f"line {first[1]}" if first[0] == place else f"{first[0]}, line {first[1]}"
+            raise ValueError(
+                f"pair {pair.pair_id!r} of {pair.uid!r} stands already on {where}; give each pair "
+                "of a paradigm a number of its own"
+            )
+        self.uids.check(pair.uid, f"{place}, line {line}")
+        self.phenomena.check(pair.phenomenon, f"{place}, line {line}")
 
 
 def _files(path: Path) -> Iterator[_File]:

@@ -1,15 +1,27 @@
 """Reading CSV files of stimuli. Only the standard library, so that the Snakefile can check every
-file before a job starts."""
+file before a job starts.
+
+Columns stand between commas, semicolons or tabs, whichever makes most columns of the header; where
+it isn't commas, numbers may have a decimal comma. A number that is `NA`, as R writes it, is an
+empty field.
+"""
 
 import csv
 import math
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 
 from ontogeny.origins import reading
 
 MOST_PROBLEMS_SHOWN = 10
 LARGEST = 10**15  # of steps and tokens, as in a study; floats hold it exactly
+DELIMITERS = ",;\t"
+NO_DELIMITER = "\x1f"  # of a file with one column: commas are part of its text
+
+
+class DecimalCommas(dict[str, str]):
+    """A row of a file whose columns are not separated by commas: 0,5 is a number in it."""
 
 
 class Problems:
@@ -36,25 +48,47 @@ class Problems:
             raise ValueError("\n".join(self.shown + more))
 
 
+class OneSpelling:
+    """Names of classes, which must be written in one way: in two cases they would be two."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.first: dict[str, tuple[str, str]] = {}
+        self.known: set[str] = set()
+
+    def check(self, name: str, place: str) -> None:
+        """Raise ValueError for a name that stands elsewhere in another case."""
+        if name in self.known:
+            return
+        known, where = self.first.setdefault(name.casefold(), (name, place))
+        if known != name:
+            raise ValueError(
+                f"{self.what} is {name!r}, but {known!r} in {where}; write it in one way"
+            )
+        self.known.add(name)
+
+
 def read_header(path: Path) -> list[str]:
     """Names of the columns of a CSV; an empty list if the file is empty."""
-    return next(_records(path), (0, []))[1]
+    return [name.strip() for name in next(_records(path), (0, "", []))[2]]
 
 
 def read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Rows of a CSV with the number of the line on which each ends, read as they are asked for."""
     records = _records(path)
-    _, names = next(records, (0, []))
+    _, delimiter, header = next(records, (0, "", []))
+    names = [name.strip() for name in header]
+    kind = dict if delimiter == "," else DecimalCommas
     if repeated := [name for name in names if names.count(name) > 1]:
         raise ValueError(f"{path}: there are two columns {repeated[0]!r}")
-    for line, values in records:
+    for line, _, values in records:
         if not values:  # an empty line
             continue
         if len(values) != len(names):
             raise ValueError(
                 f"{path}, line {line}: {len(names)} columns in the header, but not in this row"
             )
-        yield line, dict(zip(names, values, strict=True))
+        yield line, kind(zip(names, values, strict=True))
 
 
 def not_utf8(place: str, error: UnicodeDecodeError, path: Path | None = None) -> ValueError:
@@ -68,15 +102,19 @@ def not_utf8(place: str, error: UnicodeDecodeError, path: Path | None = None) ->
     return ValueError(f"{place}: {byte} is not UTF-8; convert the file{command}")
 
 
-def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Lines of a CSV, the header first, each with the number of the line on which it ends."""
+def _records(path: Path) -> Iterator[tuple[int, str, list[str]]]:
+    """Lines of a CSV, the header first: the number of the line on which each ends, what separates
+    its fields, and these."""
     line = 0
     try:
         with open(reading(path), encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
+            header = file.readline()
+            delimiter = _delimiter(header)
+            lines = _without_nul(chain([header] if header else [], file), path)
+            reader = csv.reader(lines, delimiter=delimiter, strict=True)
             for record in reader:
                 line = reader.line_num
-                yield line, record
+                yield line, delimiter, record
     except FileNotFoundError:
         raise ValueError(f"{path}: there is no such file") from None
     except OSError as error:
@@ -85,6 +123,23 @@ def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise _first_not_utf8(path) from None
     except csv.Error as error:  # `line` still is that of the last good row
         raise ValueError(f"{path}, line {line + 1}: {error}") from None
+
+
+def _delimiter(header: str) -> str:
+    """What separates the columns: that which makes most of them; nothing where there is one."""
+    columns = {mark: len(next(csv.reader([header], delimiter=mark), [])) for mark in DELIMITERS}
+    best = max(columns, key=columns.__getitem__)
+    return best if columns[best] > 1 else NO_DELIMITER
+
+
+def _without_nul(lines: Iterator[str], path: Path) -> Iterator[str]:
+    for number, line in enumerate(lines, start=1):
+        if "\0" in line:
+            raise ValueError(
+                f"{path}, line {number}: there is a NUL byte, so this is no text in UTF-8 (or is "
+                "damaged); write the file again"
+            )
+        yield line
 
 
 def _first_not_utf8(path: Path) -> ValueError:
@@ -103,8 +158,6 @@ def require_columns(path: Path, rows: list[tuple[int, dict]], columns: list[str]
         raise ValueError(f"{path}: the file has no rows")
     present = list(rows[0][1])
     missing = [column for column in columns if column not in present]
-    if missing and len(present) == 1 and any(mark in str(*present) for mark in ";\t"):
-        raise ValueError(f"{path}: columns must be separated by commas, the header is {present}")
     if missing:
         raise ValueError(
             f"{path}: column {', '.join(map(repr, missing))} is missing; there is: "
@@ -112,10 +165,19 @@ def require_columns(path: Path, rows: list[tuple[int, dict]], columns: list[str]
         )
 
 
+def is_empty(text: str) -> bool:
+    """Whether a number, flag or label is not there: an empty field, or R's NA."""
+    return text.strip() in ("", "NA")
+
+
 def number(row: Mapping[str, str], column: str, place: str = "") -> float:
+    """A finite number; raises ValueError, which begins with `place`, for anything else."""
+    text = row[column]
+    if isinstance(row, DecimalCommas) and "." not in text:
+        text = text.replace(",", ".")
     try:
-        value = float(row[column])
-        if not math.isfinite(value):
+        value = float(text)
+        if not math.isfinite(value) or "_" in text:  # Python reads 1_000 as 1000
             raise ValueError
     except ValueError:
         raise ValueError(f"{place}{column} is {row[column]!r}, should be a number") from None
@@ -133,4 +195,4 @@ def whole_number(row: Mapping[str, str], column: str, place: str = "") -> int:
 
 
 def optional_number(row: Mapping[str, str], column: str) -> float | None:
-    return number(row, column) if row[column].strip() else None
+    return None if is_empty(row[column]) else number(row, column)
