@@ -42,6 +42,8 @@ def naming(path: str | os.PathLike, also_for: str | os.PathLike | None = None) -
     """
     try:
         yield
+    except ValueError:  # a mistake, told in words already
+        raise
     except Exception as error:
         named = getattr(error, "filename", None)
         number = _system_error(str(error))

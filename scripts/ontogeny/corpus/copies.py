@@ -36,6 +36,9 @@ class Copies:
     def __init__(self, texts: Iterable[str] = ()):
         self.hashes = np.unique(hashes_of(texts))
 
+    def __len__(self) -> int:
+        return len(self.hashes)
+
     def among(self, texts: Iterable[str]) -> np.ndarray:
         """A mask of the `texts` that are copies."""
         return among(hashes_of(texts), self.hashes)
