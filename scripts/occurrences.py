@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from ontogeny.command import run, whole_number
-from ontogeny.exposure.occurrences import write_occurrences
+from ontogeny.exposure.occurrences import items_told, write_occurrences
 from ontogeny.exposure.phrases import phrases_of
 from ontogeny.progress import say
 from ontogeny.scoring.stimuli.binomials import read_words
@@ -21,11 +21,12 @@ def main() -> None:
     parser.add_argument("--threads", type=whole_number(1), default=1, help="default: %(default)s")
     parser.add_argument("--output", type=Path, required=True, help="the occurrences (parquet)")
     args = parser.parse_args()
-    phrases = phrases_of(read_words(args.items))
-    count = write_occurrences(
+    items = read_words(args.items)
+    phrases = phrases_of(items)
+    counts = write_occurrences(
         phrases, args.documents, args.tokenizer, args.tokens_folder, args.output, args.threads
     )
-    say(f"{count:,} occurrences of {len(phrases):,} phrases")
+    say(items_told(items, phrases, counts))
 
 
 if __name__ == "__main__":

@@ -158,7 +158,7 @@ def write(folder, texts, tokenizer, items=ITEMS, threads=1):
 
 def rewrite(folder, items=ITEMS, threads=1):
     phrases = phrases_of(items)
-    count = write_occurrences(
+    counts = write_occurrences(
         phrases,
         folder / "train.parquet",
         folder / "tokenizer.json",
@@ -170,7 +170,8 @@ def rewrite(folder, items=ITEMS, threads=1):
     rows = list(
         zip(*(np.concatenate(column).tolist() for column in zip(*parts, strict=True)), strict=True)
     )
-    assert len(rows) == count
+    numbers = [phrase for phrase, _, _ in rows]
+    assert counts.tolist() == [numbers.count(number) for number in range(len(phrases))]
     assert [first for _, first, _ in rows] == sorted(first for _, first, _ in rows)
     return [(phrases[phrase], first, last) for phrase, first, last in rows]
 
