@@ -6,8 +6,9 @@ a time, so that a byte that is not UTF-8 can be reported with its line, and no e
 (U+2028, form feed ...) cuts a document in two: only LF, CRLF and CR do, and CRLF that was converted
 twice.
 
-A document holds no NUL, which is refused: where there are some, the text is UTF-16 or damaged. Nor
-does it hold a byte-order mark, which is left out wherever it stands.
+No document holds a byte-order mark, which is left out wherever it stands, or NUL. A text file with
+NUL is refused, since it is in UTF-16 or damaged; in a column, whose encoding is settled, it is left
+out as well.
 
 Every error is a `ValueError` or `OSError` that names the file and line, and what would be right.
 """
@@ -236,18 +237,12 @@ def _text_of(row: Any, text_column: str, where: str) -> str:
             f"{where}: {text_column!r} holds half a surrogate pair (character {error.start}), "
             "which is no text"
         ) from None
-    return _plain(text, text_column, where)
+    return _plain(text)
 
 
-def _plain(text: str, text_column: str, where: str, row: int | None = None) -> str:
-    """The text of a document without byte-order marks. Raises ValueError where it holds NUL."""
-    if "\0" in text:
-        where = where if row is None else f"{where}, row {row:,}"
-        raise ValueError(
-            f"{where}: {text_column!r} holds NUL (character {text.index(chr(0))}), which is no "
-            "text; remove it there, or read the source again in its own encoding (UTF-16?)"
-        )
-    return text.replace(BYTE_ORDER_MARK, "")
+def _plain(text: str) -> str:
+    """A value of a column, without what is not of its text: NUL and byte-order marks."""
+    return text.replace("\0", "").replace(BYTE_ORDER_MARK, "")
 
 
 def _json_type(value: Any) -> str:
@@ -269,12 +264,10 @@ def _read_parquet(file: str, text_column: str) -> Iterator[str]:
             kind = kind.value_type
         if kind not in TEXT_TYPES:
             raise ValueError(f"{file}: column {text_column!r} holds {kind}; it must hold text")
-        row = 0
         try:
             for batch in parquet.iter_batches(batch_size=ROWS, columns=[text_column]):
                 for text in batch.column(0).to_pylist():
-                    yield _plain(text or "", text_column, file, row)
-                    row += 1
+                    yield _plain(text or "")
         except pa.ArrowException as error:
             raise ValueError(f"{file}: it can't be read ({error})") from None
         except UnicodeDecodeError as error:
@@ -310,7 +303,7 @@ def read_hub(spec: HubCorpus, split: str) -> Iterator[str]:
                     f"{where}, row {row:,}: column {spec.text_column!r} must hold text, and holds "
                     f"{_json_type(text)}"
                 )
-            yield _plain(text or "", spec.text_column, where, row)
+            yield _plain(text or "")
             row += 1
 
 
