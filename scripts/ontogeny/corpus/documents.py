@@ -2,7 +2,7 @@
 
 Two passes. The first writes every document to a temporary parquet file and keeps two 64-bit hashes
 (xxh3) of each in memory, of the text as it is and of what its copies have in common (`copies`);
-the second copies row groups through a mask. So memory is 16 bytes a document (some 50 while
+the second copies row groups through a mask. So memory is 16 bytes a document (some 60 while
 duplicates and copies are looked for) and one row group, the held-out documents are an exact share,
 and the price is that the text is written twice. Two different documents of n collide, and the
 second one is lost, with probability n^2 / 2^65: 3e-6 for ten million.
@@ -91,29 +91,8 @@ def write_corpus(
         }
         if own_split:
             other = _collect(held_out, Path(folder, "held_out.parquet"), "held-out documents")
-            if not other.rows:
-                raise ValueError("the held-out split has no documents: its source holds no text")
-            keep_other = _first_of_each(other.hashes) if deduplicate else np.ones(other.rows, bool)
-            held_out_duplicates = int(other.rows - keep_other.sum())
-            also_held_out = also_trained = np.zeros(0, bool)
-            if deduplicate:
-                also_held_out = keep & among(pool.copy_hashes, np.unique(other.copy_hashes))
-                keep &= ~also_held_out
-            else:
-                also_trained = among(other.copy_hashes, np.unique(pool.copy_hashes))
-                keep_other &= ~also_trained
-                if not keep_other.any():
-                    raise ValueError(
-                        "no documents are held out: all of the held-out split are also in "
-                        "training; `deduplicate: true` drops them from training instead"
-                    )
-            counts |= {
-                "also_held_out": int(also_held_out.sum()),
-                "held_out_read": other.rows + other.empty,
-                "held_out_empty": other.empty,
-                "held_out_duplicates": held_out_duplicates,
-                "held_out_also_trained": int(also_trained.sum()),
-            }
+            keep_other, more_counts = _separate(pool, keep, other, deduplicate)
+            counts |= more_counts
         else:
             other, keep_other = pool, draw(keep, holdout)
             counts["drawn_again"] = replace_copies(keep_other, keep, pool.copy_hashes, holdout)
@@ -127,6 +106,34 @@ def write_corpus(
     if not own_split and (warning := _held_out_too_much(counts, holdout)):
         say(warning)
     return counts
+
+
+def _separate(
+    pool: Pool, keep: np.ndarray, other: Pool, deduplicate: bool
+) -> tuple[np.ndarray, dict[str, int]]:
+    """A mask of the documents to keep of a held-out split of the source's own (`other`), and
+    counts. What `pool` has in common with it leaves `keep`, or without `deduplicate` that mask."""
+    if not other.rows:
+        raise ValueError("the held-out split has no documents: its source holds no text")
+    keep_other = _first_of_each(other.hashes) if deduplicate else np.ones(other.rows, bool)
+    counts = {
+        "also_held_out": 0,
+        "held_out_read": other.rows + other.empty,
+        "held_out_empty": other.empty,
+        "held_out_duplicates": int(other.rows - keep_other.sum()),
+        "held_out_also_trained": 0,
+    }
+    if deduplicate:
+        common = keep & among(pool.copy_hashes, np.unique(other.copy_hashes))
+        keep &= ~common
+        return keep_other, counts | {"also_held_out": int(common.sum())}
+    common = among(other.copy_hashes, np.unique(pool.copy_hashes))
+    if common.all():
+        raise ValueError(
+            "no documents are held out: all of the held-out split are also in training; "
+            "`deduplicate: true` drops them from training instead"
+        )
+    return ~common, counts | {"held_out_also_trained": int(common.sum())}
 
 
 def draw(candidates: np.ndarray, holdout: Holdout) -> np.ndarray:
@@ -165,7 +172,8 @@ def replace_copies(
             f"{chosen.sum():,} documents should be held out (`holdout.share` {holdout.share:g}), "
             f"and only {(candidates & ~has_copy).sum():,} have no copy among the others, which "
             "would be trained on (case and white space at the ends aside); lower `holdout.share`, "
-            "drop repeated documents (`deduplicate: true`), or give held-out text of its own"
+            "drop documents that are exactly the same (`deduplicate: true`), or give held-out text "
+            "of its own"
         )
     chosen &= ~has_copy
     rng = np.random.default_rng([holdout.seed, AGAIN])
