@@ -2,6 +2,7 @@
 # training: which text each step sees follows from the study.
 
 
+# Before training (priority): which items never occur in the text is known before hours go into it.
 rule occurrences:
     input:
         stimuli=lambda wildcards: stimuli_of(BINOMIALS[wildcards.probe]),
@@ -17,6 +18,7 @@ rule occurrences:
         P.log("occurrences/{probe}/{corpus}/{tokenizer}"),
     benchmark:
         P.benchmark("occurrences/{probe}/{corpus}/{tokenizer}")
+    priority: 10
     conda:
         ENVIRONMENT
     threads: CORPUS.threads

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from ontogeny.command import add_words, run, whole_number
-from ontogeny.exposure.occurrences import write_occurrences
+from ontogeny.exposure.occurrences import items_told, write_occurrences
 from ontogeny.exposure.phrases import phrases_of
 from ontogeny.progress import say
 from ontogeny.scoring.stimuli.binomials import only_words
@@ -22,11 +22,12 @@ def main() -> None:
     parser.add_argument("--threads", type=whole_number(1), default=1, help="default: %(default)s")
     parser.add_argument("--output", type=Path, required=True, help="the occurrences (parquet)")
     args = parser.parse_args()
-    phrases = phrases_of(only_words(args.items, args.word1, args.word2, args.order))
-    count = write_occurrences(
+    items = only_words(args.items, args.word1, args.word2, args.order)
+    phrases = phrases_of(items)
+    counts = write_occurrences(
         phrases, args.documents, args.tokenizer, args.tokens_folder, args.output, args.threads
     )
-    say(f"{count:,} occurrences of {len(phrases):,} phrases")
+    say(items_told(items, phrases, counts))
 
 
 if __name__ == "__main__":

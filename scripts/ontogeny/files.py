@@ -29,22 +29,39 @@ def replacing(path: str | os.PathLike, record: bool = True) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        yield temporary
-        temporary.chmod(0o666 & ~UMASK)  # safetensors makes files that only the owner can read
-        if record:
-            origins.put_on_record(path, temporary)
-        os.replace(temporary, path)
-    except Exception as error:
-        if number := _system_error(str(error)):
-            raise OSError(number, os.strerror(number), str(path)) from None
-        raise
+        with naming(path, also_for=temporary):
+            yield temporary
+            temporary.chmod(0o666 & ~UMASK)  # safetensors makes files that only the owner can read
+            if record:
+                origins.put_on_record(path, temporary)
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: str | os.PathLike, also_for: str | os.PathLike | None = None) -> Iterator[None]:
+    """Give a system's error that names no file, or `also_for`, the name of the file written here.
+
+    For each of several files that are written at once: else the error gets the name of another.
+    """
+    try:
+        yield
+    except ValueError:  # a mistake, told in words already
+        raise
+    except Exception as error:
+        named = getattr(error, "filename", None)
+        number = _system_error(str(error))
+        if number is None or named not in (None, str(also_for)):
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from None
 
 
 def _system_error(message: str) -> int | None:
     """The number of the system's error that a library tells of in words of its own."""
     if "No space left on device" in message:
+        return errno.ENOSPC
+    if re.search(r"\d requested and \d+ written", message):  # numpy, which does not say why
         return errno.ENOSPC
     found = re.search(r"\(os error (\d+)\)", message)
     return int(found[1]) if found else None

@@ -1,5 +1,6 @@
 import gzip
 import json
+import os
 import random
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import zstandard
 from corpus_files import texts
 from pydantic import TypeAdapter
 
+from ontogeny.command import one_line
 from ontogeny.corpus import documents, sources
 from ontogeny.corpus.documents import draw, write_corpus
 from ontogeny.study.corpora import Corpus, FilesCorpus, Holdout, HubCorpus
@@ -51,7 +53,7 @@ def test_text_is_read_by_line_paragraph_or_file(tmp_path, suffix):
     assert read(path, "file") == [TEXT]
 
 
-def test_only_lf_and_crlf_end_a_line_and_a_byte_order_mark_is_no_text(tmp_path):
+def test_no_other_separator_ends_a_line_and_a_byte_order_mark_is_no_text(tmp_path):
     path = tmp_path / "a.train"
     path.write_bytes("\ufeffone\u2028still one\x0c\r\ntwo\x85\nthree\r\n".encode())
     assert read(path) == ["one\u2028still one\x0c", "two\x85", "three"]
@@ -93,9 +95,9 @@ def broken_zstd():
         ("a.txt", b" \n\t\n", "no text in it"),
         ("a.txt", b"fine\nal\xe9a\n", r"line 2: byte 0xe9, at position 7 .* not UTF-8"),
         ("a.txt", b"\xef\xbb\xbfok\n\xff", r"line 2: byte 0xff, at position 6 "),
-        pytest.param("a.txt.gz", broken_gzip(), "cut short or not gzip", id="cut.gz"),
-        ("a.txt.gz", b"plain text", "cut short or not gzip"),
-        pytest.param("a.txt.zst", broken_zstd(), "cut short or not zstd", id="cut.zst"),
+        pytest.param("a.txt.gz", broken_gzip(), "it is cut short", id="cut.gz"),
+        ("a.txt.gz", b"plain text", "it is not gzip"),
+        pytest.param("a.txt.zst", broken_zstd(), "it is cut short", id="cut.zst"),
         ("a.jsonl", b'{"text": "a"}\n{"text": ', r"line 2: it is not JSON"),
         (
             "a.jsonl",
@@ -243,8 +245,8 @@ def test_nothing_held_out_is_trained_on(tmp_path):
     train, validation, counts = make(tmp_path, list("abcab"), held_out=list("bxb"))
     assert (train, validation) == (["a", "c"], ["b", "x"])
     assert counts["also_held_out"] == 1 and counts["held_out_duplicates"] == 1
-    train, validation, _ = make(tmp_path, list("abca"), held_out=list("bb"), deduplicate=False)
-    assert (train, validation) == (list("abca"), list("bb"))
+    train, validation, _ = make(tmp_path, list("abca"), held_out=list("xbx"), deduplicate=False)
+    assert (train, validation) == (list("abca"), list("xx"))
 
 
 def test_the_draw_has_its_size_and_depends_on_the_seed_alone():
@@ -283,6 +285,16 @@ def test_many_row_groups_change_nothing(tmp_path, monkeypatch):
     assert pq.read_metadata(tmp_path / "train.parquet").num_row_groups > 10
     train, _, counts = whole
     assert counts["train"] == {"documents": len(train), "bytes": len("".join(train))}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("name", ["train.parquet", "validation.parquet"])
+def test_a_full_disk_is_told_by_the_file_and_leaves_nothing(tmp_path, name):
+    (tmp_path / f".{name}.{os.getpid()}.tmp").symlink_to("/dev/full")  # where it is written first
+    with pytest.raises(OSError) as error:
+        make(tmp_path, [f"line {i}" for i in range(50)], holdout=Holdout(share=0.1))
+    assert one_line(error.value) == f"{tmp_path / name}: No space left on device"
+    assert list(tmp_path.iterdir()) == []
 
 
 # ---------------------------------------------------------------------------- the script

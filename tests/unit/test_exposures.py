@@ -184,7 +184,8 @@ def test_the_scripts(tmp_path):
     options += ("--tokenizer", tmp_path / "tokenizer.json", "--output", tmp_path / "x.parquet")
     done = script("occurrences", "--items", items, *options, "--threads", 2)
     assert done.returncode == 0, done.stderr
-    assert "occurrences of 24 phrases" in done.stderr
+    assert "1 of 3 items occur in the text (" in done.stderr
+    assert done.stderr.endswith("; 2 never: a and b, Mr. and Mrs.\n")
     spec = run.model_dump_json(exclude_defaults=True)
     options = ("--name", "name", "--run", spec, "--occurrences", tmp_path / "x.parquet")
     options += ("--meta", tmp_path / "tokens" / "meta.json", "--output", tmp_path / "x.csv")

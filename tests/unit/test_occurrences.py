@@ -12,7 +12,7 @@ from phrase_search import ITEMS, TOKENIZERS, bpe, make_corpus, random_texts, slo
 from ontogeny.corpus import tokens as corpus_tokens
 from ontogeny.corpus.tokenizer import load_tokenizer, save_tokenizer
 from ontogeny.exposure import alignment
-from ontogeny.exposure.occurrences import read_occurrences, write_occurrences
+from ontogeny.exposure.occurrences import items_told, read_occurrences, write_occurrences
 from ontogeny.exposure.phrases import PhraseFinder, phrases_of
 from ontogeny.scoring.stimuli.binomials import Binomial, read_words
 
@@ -158,7 +158,7 @@ def write(folder, texts, tokenizer, items=ITEMS, threads=1):
 
 def rewrite(folder, items=ITEMS, threads=1):
     phrases = phrases_of(items)
-    count = write_occurrences(
+    counts = write_occurrences(
         phrases,
         folder / "train.parquet",
         folder / "tokenizer.json",
@@ -170,9 +170,31 @@ def rewrite(folder, items=ITEMS, threads=1):
     rows = list(
         zip(*(np.concatenate(column).tolist() for column in zip(*parts, strict=True)), strict=True)
     )
-    assert len(rows) == count
+    numbers = [phrase for phrase, _, _ in rows]
+    assert counts.tolist() == [numbers.count(number) for number in range(len(phrases))]
     assert [first for _, first, _ in rows] == sorted(first for _, first, _ in rows)
     return [(phrases[phrase], first, last) for phrase, first, last in rows]
+
+
+def test_what_occurs_and_what_never_does_is_one_line():
+    items = [Binomial(f"a{n}", f"b{n}", True, None) for n in range(13)]
+    phrases = phrases_of(items)
+
+    def line(seen, items=items):
+        counts = [seen.get(phrase, 0) for phrase in phrases_of(items)]
+        return items_told(items, phrases_of(items), np.array(counts))
+
+    assert len(phrases) == 13 * 8
+    seen = {"a0 and b0": 2, "b0 and a0": 1, "b1 and a1": 30, "a2": 5, "a2 and": 5}
+    assert line(seen) == (
+        "2 of 13 items occur in the text (33 times in all); 11 never: "
+        + ", ".join(f"a{n} and b{n}" for n in range(2, 12))
+        + " and 1 more"
+    )
+    assert line(seen, items[:3]) == (
+        "2 of 3 items occur in the text (33 times in all); 1 never: a2 and b2"
+    )
+    assert line(seen, items[:2]) == "2 of 2 items occur in the text (33 times in all)"
 
 
 def slow_tokens(folder, texts, phrases=PHRASES):

@@ -1,4 +1,5 @@
 import json
+import os
 import random
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
+from ontogeny.command import one_line
 from ontogeny.corpus import pieces, tokens
 from ontogeny.corpus.pieces import CharacterEncoder, Checked, Encoder, WordEncoder, make_encoder
 from ontogeny.corpus.tokenizer import load_tokenizer, make_characters, save_tokenizer, train_bpe
@@ -278,3 +280,19 @@ def test_real_text_encodes_as_the_library_does():
     spec = BpeTokenizer(type="bpe", corpus="x", vocab_size=8192)
     tokenizer = train_bpe(spec, texts)
     assert_same(fast_encoder(tokenizer), Encoder(tokenizer), texts)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("name", ["train.bin", "train.documents.npy", "validation.bin"])
+def test_a_full_disk_is_told_by_the_file_and_leaves_nothing(tmp_path, name):
+    make_documents = {split: tmp_path / f"{split}.parquet" for split in SPLITS}
+    for path in make_documents.values():
+        pq.write_table(pa.table({"text": ["some text"] * 1000}), path)
+    save_tokenizer(characters(), tmp_path / "tokenizer.json", tmp_path / "config.json")
+    folder = tmp_path / "tokens"
+    folder.mkdir()
+    (folder / f".{name}.{os.getpid()}.tmp").symlink_to("/dev/full")  # where it is written to first
+    with pytest.raises(OSError) as error:
+        write_tokens(tmp_path / "tokenizer.json", make_documents, folder)
+    assert one_line(error.value) == f"{folder / name}: No space left on device"
+    assert list(folder.iterdir()) == []

@@ -1,15 +1,21 @@
 """Documents of a corpus, one string at a time, in the order of the source.
 
 Everything is streamed: memory holds one batch of rows, or one document where a document is a
-whole file. Text files are read as bytes and decoded line by line, which is slower than decoding
-a file at once, but a byte that is not UTF-8 can then be reported with its line, and no exotic
-line separator (U+2028, form feed ...) cuts a document in two: only LF and CRLF do.
+whole file (or its lines end with CR alone). Text files are read as bytes and decoded some lines at
+a time, so that a byte that is not UTF-8 can be reported with its line, and no exotic line separator
+(U+2028, form feed ...) cuts a document in two: only LF, CRLF and CR do, and CRLF that was converted
+twice.
+
+No document holds a byte-order mark, which is left out wherever it stands, or NUL. A text file with
+NUL is refused, since it is in UTF-16 or damaged; in a column, whose encoding is settled, it is left
+out as well.
 
 Every error is a `ValueError` or `OSError` that names the file and line, and what would be right.
 """
 
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +36,8 @@ TEXT_TYPES = (pa.string(), pa.large_string(), pa.string_view())
 ROWS = 4096
 BUFFER_BYTES = 1 << 20
 BYTE_ORDER_MARK = "\ufeff"
+LINE_END = re.compile(r"\r*\n|\r")
+MAGIC = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
 
 
 def training_documents(
@@ -119,33 +127,70 @@ def read_file(file: str, documents: str, text_column: str) -> Iterator[str]:
 
 
 def _read_lines(file: str, compression: str | None) -> Iterator[tuple[int, str]]:
-    """Number (from 1) and text of each line, with the LF or CRLF that ends it as `\\n`."""
-    position = 0
+    """Number (from 1) and text of each line, with `\n` for what ends it."""
+    lines_before = position = 0
     try:
         with (
             pa.input_stream(file, compression=compression) as stream,
             io.BufferedReader(stream, BUFFER_BYTES) as reader,
         ):
-            for number, raw in enumerate(reader, 1):
-                try:
-                    line = raw.decode("utf-8")
-                except UnicodeDecodeError as error:
-                    raise ValueError(
-                        f"{file}, line {number}: byte {raw[error.start]:#04x}, at position "
-                        f"{position + error.start:,} of the text (from 0), is not UTF-8; convert "
-                        "the file to UTF-8 first"
-                    ) from None
-                if number == 1:
-                    line = line.removeprefix(BYTE_ORDER_MARK)
-                position += len(raw)
-                yield number, line[:-2] + "\n" if line.endswith("\r\n") else line
+            while block := reader.read(BUFFER_BYTES) + reader.readline():
+                *lines, last = _decoded(block, file, lines_before, position).split("\n")
+                for number, line in enumerate(lines, lines_before + 1):
+                    yield number, f"{line}\n"
+                lines_before += len(lines)
+                position += len(block)
+                if last:
+                    yield lines_before + 1, last
     except OSError as error:
         if compression is None or error.filename is not None:
             raise
+        raise ValueError(f"{file}: {_broken(file, compression, str(error))}") from None
+
+
+def _decoded(block: bytes, file: str, lines_before: int, position: int) -> str:
+    """The text of some whole lines, each ending with `\n`, without byte-order marks.
+
+    `position`: where they begin in the file. Raises ValueError for what is not text in UTF-8.
+    """
+
+    def place(at: int) -> str:
+        line = lines_before + len(LINE_END.findall(block[:at].decode("latin-1"))) + 1
+        byte = f"byte {block[at]:#04x}, at position {position + at:,} of the text (from 0)"
+        return f"{file}, line {line}: {byte}, is not "
+
+    if b"\0" in block:
+        at = block.index(0)
+        order = "LE" if (position + at) % 2 else "BE"
         raise ValueError(
-            f"{file}: it is cut short or not {compression} ({error}), after {position:,} bytes of "
-            "text; fetch or compress it again"
-        ) from None
+            f"{place(at)}of text in UTF-8; if the file is UTF-16, convert it first (`iconv -f "
+            f"UTF-16{order} -t UTF-8`), else remove such bytes (`tr -d '\\000'`)"
+        )
+    try:
+        text = block.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{place(error.start)}UTF-8; convert the file to UTF-8 first") from None
+    if "\r" in text:
+        text = LINE_END.sub("\n", text)
+    return text.replace(BYTE_ORDER_MARK, "")
+
+
+def _broken(file: str, compression: str, reason: str) -> str:
+    """What is wrong with a compressed file that can't be read, and what to do."""
+    with open(file, "rb") as raw:
+        start = raw.read(4)
+    if not start.startswith(MAGIC[compression]):
+        return f"it is not {compression} ({reason}); compress it, or name it as what it is"
+    if "too much memory" in reason:
+        return (
+            "it was compressed with a window that is too long to read it here; decompress it "
+            f"first (`zstd -d --long=31 {file}`)"
+        )
+    if "Truncated" in reason:
+        return f"it is cut short ({reason}); fetch or compress it again"
+    return (
+        f"it is damaged, or something else follows its end ({reason}); fetch or compress it again"
+    )
 
 
 def _paragraphs(lines: Iterable[str]) -> Iterator[str]:
@@ -194,7 +239,12 @@ def _text_of(row: Any, text_column: str, where: str) -> str:
             f"{where}: {text_column!r} holds half a surrogate pair (character {error.start}), "
             "which is no text"
         ) from None
-    return text
+    return _plain(text)
+
+
+def _plain(text: str) -> str:
+    """A value of a column, without what is not of its text: NUL and byte-order marks."""
+    return text.replace("\0", "").replace(BYTE_ORDER_MARK, "")
 
 
 def _json_type(value: Any) -> str:
@@ -219,7 +269,7 @@ def _read_parquet(file: str, text_column: str) -> Iterator[str]:
         try:
             for batch in parquet.iter_batches(batch_size=ROWS, columns=[text_column]):
                 for text in batch.column(0).to_pylist():
-                    yield text or ""
+                    yield _plain(text or "")
         except pa.ArrowException as error:
             raise ValueError(f"{file}: it can't be read ({error})") from None
         except UnicodeDecodeError as error:
@@ -258,7 +308,7 @@ def read_hub(spec: HubCorpus, split: str) -> Iterator[str]:
                     f"{where}, row {row:,}: column {spec.text_column!r} must hold text, and holds "
                     f"{_json_type(text)}"
                 )
-            yield text or ""
+            yield _plain(text or "")
             row += 1
 
 

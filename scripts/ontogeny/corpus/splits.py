@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from ontogeny.corpus.documents import SCHEMA
 from ontogeny.corpus.tokens import BATCH_BYTES, BATCH_ROWS, read_batches
-from ontogeny.files import replacing
+from ontogeny.files import naming, replacing
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,10 @@ def batched(documents: Iterable[str]) -> Iterator[pa.LargeStringArray]:
 def write_split(batches: Iterable[pa.LargeStringArray], path: Path) -> dict[str, int]:
     """Write documents; return how many, and their UTF-8 bytes."""
     documents = size = 0
-    with pq.ParquetWriter(path, SCHEMA, compression="zstd", use_dictionary=False) as writer:
+    with (
+        naming(path),
+        pq.ParquetWriter(path, SCHEMA, compression="zstd", use_dictionary=False) as writer,
+    ):
         for texts in batches:
             if len(texts):
                 writer.write_table(pa.table([texts], schema=SCHEMA))

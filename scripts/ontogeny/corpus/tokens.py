@@ -9,7 +9,7 @@ import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from ontogeny.corpus.pieces import Encoder, make_encoder, slices
 from ontogeny.corpus.tokenizer import load_tokenizer
-from ontogeny.files import replacing
+from ontogeny.files import naming, replacing
 from ontogeny.origins import reading, sha256_of
 from ontogeny.progress import Progress, say
 
@@ -67,10 +67,9 @@ def write_tokens(
         for split, path in documents.items():
             tokens = files.enter_context(replacing(folder / f"{split}.bin"))
             starts = files.enter_context(replacing(folder / f"{split}.documents.npy"))
-            with tokens.open("wb") as token_file, starts.open("wb") as starts_file:
-                meta["splits"][split] = _write_split(
-                    encoder, path, dtype, info.unk_id, token_file, starts_file, split
-                )
+            meta["splits"][split] = _write_split(
+                encoder, path, dtype, info.unk_id, tokens, starts, split
+            )
         meta_file.write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
     return meta
 
@@ -80,23 +79,28 @@ def _write_split(
     path: str | Path,
     dtype: np.dtype,
     unk_id: int | None,
-    token_file: BinaryIO,
-    starts_file: BinaryIO,
+    tokens_path: Path,
+    starts_path: Path,
     split: str,
 ) -> dict[str, int]:
     lengths = [np.zeros(1, np.uint64)]
     counts = {"tokens": 0, "documents": 0, "bytes": 0, "unknown": 0}
-    with Progress(f"encoding {split}", _rows(path), "documents") as progress:
+    with (
+        naming(tokens_path),
+        tokens_path.open("wb") as file,
+        Progress(f"encoding {split}", _rows(path), "documents") as progress,
+    ):
         for texts in read_batches(path):
             ids, document_lengths = encoder.encode(texts)
-            ids.astype(dtype).tofile(token_file)
+            file.write(ids.astype(dtype))
             lengths.append(document_lengths.astype(np.uint64))
             counts["tokens"] += len(ids)
             counts["documents"] += len(texts)
             counts["bytes"] += pc.sum(pc.binary_length(texts)).as_py()
             counts["unknown"] += 0 if unk_id is None else int(np.count_nonzero(ids == unk_id))
             progress.advance(len(texts), f"{counts['tokens']:,} tokens")
-    np.save(starts_file, np.cumsum(np.concatenate(lengths), dtype=np.uint64)[:-1])
+    with naming(starts_path), starts_path.open("wb") as file:
+        np.save(file, np.cumsum(np.concatenate(lengths), dtype=np.uint64)[:-1])
     if counts["unknown"]:
         say(f"{split}: {counts['unknown']:,} tokens are unknown to the tokenizer")
     return counts

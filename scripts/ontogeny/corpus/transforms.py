@@ -2,20 +2,26 @@
 
 Sizes are in bytes of UTF-8, without the line ends between documents. All is streamed: memory holds
 8 bytes a document at most, some batches of 8 MB, and for a random order 64 MB.
+
+What is held out has no copy in training (`copies`), though corpora of a mix may have text in common
+and a document that ends early may be another one's copy: such a document is left out of training.
 """
 
 import math
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
+from itertools import chain, compress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow.compute as pc
 
+from ontogeny.corpus.copies import Copies
 from ontogeny.corpus.splits import Splits, batched, read_documents, write_split, writing
 from ontogeny.corpus.tokens import read_batches
+from ontogeny.progress import say
 from ontogeny.study.corpora import MixCorpus, TakeCorpus
 
 HELD_OUT_CHUNK = 4096  # bytes
@@ -24,17 +30,21 @@ SHUFFLED_AT_ONCE = 64 * 1024 * 1024  # bytes
 
 class Part:
     """The beginning of a split, at most `quota` bytes of it; the last document may end early, with
-    a whole line. `taken` is what was given so far, `documents` how many."""
+    a whole line, unless it is then a copy of one that is `held_out`. `taken` is what was given so
+    far, `documents` how many."""
 
-    def __init__(self, documents: Iterable[str], quota: int):
+    def __init__(self, documents: Iterable[str], quota: int, held_out: Copies | None = None):
         self.documents = self.taken = 0
         self.quota = quota
+        self.held_out = held_out or Copies()
         self.source = self._beginning(documents)
 
     def _beginning(self, documents: Iterable[str]) -> Iterator[str]:
         for document in documents:
             room = self.quota - self.taken
             kept = whole_lines(document, room, byte_length)
+            if len(kept) < len(document) and self.held_out.among([kept]).any():
+                return
             if kept:
                 self.taken += byte_length(kept)
                 self.documents += 1
@@ -84,32 +94,39 @@ def write_mix(spec: MixCorpus, sources: list[Splits], target: Splits) -> dict[st
 
     Raises ValueError where a source is too small for its share, or no line fits into it.
     """
-    sizes = [_split_bytes(source.train) for source in sources]
-    shares = spec.shares or ([1.0] * len(sizes) if spec.bytes else [float(s) for s in sizes])
-    given = spec.shares or spec.bytes
+    whole = [_split_bytes(source.train) for source in sources]
+    shares = spec.shares or ([1.0] * len(whole) if spec.bytes else [float(s) for s in whole])
     held_out = [_split_bytes(source.validation) for source in sources]
-    train = quotas(sizes, spec.bytes, shares) if given else sizes
     validation = held_out
     if not spec.holds_all_there_is:
         validation = quotas(held_out, spec.validation_bytes, shares)
-    _require(spec.corpora, sizes, train, shares, "bytes", "to train on")
     _require(spec.corpora, held_out, validation, shares, "validation_bytes", "held out")
+    copies = _held_out(sources, validation)
+    left_out, sizes = zip(*(_copies_in(source.train, copies) for source in sources), strict=True)
+    given = spec.shares or spec.bytes
+    train = quotas(sizes, spec.bytes, shares) if given else sizes
+    _require(spec.corpora, sizes, train, shares, "bytes", "to train on")
+    also_held_out = sum(int(mask.sum()) for mask in left_out)
+    if also_held_out:
+        say(f"{also_held_out:,} documents are left out of training: the mix holds out the same")
 
-    counts: dict[str, Any] = {"shares": dict(zip(spec.corpora, shares, strict=True))}
+    counts: dict[str, Any] = {
+        "shares": dict(zip(spec.corpora, shares, strict=True)),
+        "also_held_out": also_held_out,
+    }
     with (
         writing(target) as paths,
         tempfile.TemporaryDirectory(prefix=".shuffled-", dir=paths[0].parent) as folder,
     ):
-        for split, path, most in zip(
-            ("train", "validation"), paths, (train, validation), strict=True
-        ):
-            parts = [
-                Part(read_documents(getattr(source, split)), quota)
-                for source, quota in zip(sources, most, strict=True)
-            ]
+        for split, path in zip(("train", "validation"), paths, strict=True):
             if split == "train":
+                parts = [
+                    Part(compress(read_documents(source.train), ~mask), quota, copies)
+                    for source, mask, quota in zip(sources, left_out, train, strict=True)
+                ]
                 texts = _in_order(spec, parts, Path(folder))
             else:
+                parts = _held_out_parts(sources, validation)
                 texts = take_turns(parts, HELD_OUT_CHUNK)
             counts[split] = write_split(batched(texts), path)
             counts[split]["parts"] = {
@@ -119,6 +136,30 @@ def write_mix(spec: MixCorpus, sources: list[Splits], target: Splits) -> dict[st
             if split == "train" or spec.validation_bytes:
                 _require_text(spec.corpora, parts, split)
     return counts
+
+
+def _held_out_parts(sources: list[Splits], most: list[int]) -> list[Part]:
+    return [
+        Part(read_documents(source.validation), quota)
+        for source, quota in zip(sources, most, strict=True)
+    ]
+
+
+def _held_out(sources: list[Splits], most: list[int]) -> Copies:
+    """All that the sources hold out, and what of it ends early in the mix, to find copies of it."""
+    whole = (read_documents(source.validation) for source in sources)
+    parts = (part.up_to(part.quota) for part in _held_out_parts(sources, most))
+    return Copies(chain.from_iterable(chain(whole, parts)))
+
+
+def _copies_in(path: Path, held_out: Copies) -> tuple[np.ndarray, int]:
+    """A mask of the documents of a split that are held out elsewhere, and the bytes of the others.
+    1 byte a document."""
+    masks, size = [np.zeros(0, bool)], 0
+    for texts in read_batches(path):
+        masks.append(held_out.among(texts.to_pylist()))
+        size += int(pc.binary_length(texts).to_numpy()[~masks[-1]].sum())
+    return np.concatenate(masks), size
 
 
 def _in_order(spec: MixCorpus, parts: list[Part], folder: Path) -> Iterator[str]:
@@ -238,8 +279,10 @@ def write_take(spec: TakeCorpus, source: Splits, target: Splits) -> dict[str, An
         for number, document in enumerate(read_documents(source.train)):
             if chosen[number]:
                 yield document
-            elif number == last and (kept := whole_lines(document, room, measure)):
-                yield kept
+            elif number == last:
+                kept = whole_lines(document, room, measure)
+                if kept and not Copies(read_documents(source.validation)).among([kept]).any():
+                    yield kept
 
     with writing(target) as (train, validation):
         counts = {"train": write_split(batched(documents()), train)}

@@ -23,12 +23,14 @@ from ontogeny.corpus.pieces import flat
 from ontogeny.corpus.tokenizer import load_tokenizer
 from ontogeny.corpus.tokens import read_batches, read_tokens
 from ontogeny.exposure.alignment import Aligner, Batch
-from ontogeny.exposure.phrases import PhraseFinder
+from ontogeny.exposure.phrases import COUNTED, PhraseFinder, phrase_for
 from ontogeny.files import read_json, replacing
 from ontogeny.origins import reading, sha256_of
 from ontogeny.progress import Progress
+from ontogeny.scoring.stimuli.binomials import Binomial
 
 PHRASES = b"phrases"
+NAMED = 10  # items that never occur
 FIELDS = [("phrase", pa.int32()), ("first", pa.uint64()), ("span", pa.int32())]
 STORAGE = {
     "compression": "zstd",
@@ -44,8 +46,9 @@ def write_occurrences(
     tokens_folder: str | Path,
     path: str | Path,
     threads: int = 1,
-) -> int:
-    """Find `phrases` (see `phrases_of`) in the training documents; return how many there are.
+) -> np.ndarray:
+    """Find `phrases` (see `phrases_of`) in the training documents; return how often each is there,
+    int64 [phrases].
 
     `documents` is the corpus' `train.parquet`, `tokens_folder` holds its tokens under the
     tokenizer. Memory: some batches of 8 MB of text (a longer document is one) per thread. Raises
@@ -74,13 +77,30 @@ def write_occurrences(
         Progress("finding occurrences", len(starts), "documents") as progress,
         ThreadPoolExecutor(threads) as pool,
     ):
-        count = 0
+        counts = np.zeros(len(phrases), np.int64)
         batches = _batches(documents, ids, np.append(starts, len(ids)))
         for texts, found in _in_order(pool, search, batches, threads):
             writer.write_table(found)
-            count += len(found)
-            progress.advance(texts, f"{count:,} occurrences")
-    return count
+            counts += np.bincount(found["phrase"].to_numpy(), minlength=len(phrases))
+            progress.advance(texts, f"{counts.sum():,} occurrences")
+    return counts
+
+
+def items_told(items: list[Binomial], phrases: list[str], counts: np.ndarray) -> str:
+    """How many items occur, in either order, and which never do: a line for the log. `counts`: of
+    each of the `phrases`."""
+    of_phrase = dict(zip(phrases, counts.tolist(), strict=True))
+    orders = [COUNTED["alpha_seen"], COUNTED["nonalpha_seen"]]
+    seen = [sum(of_phrase[phrase_for(order, item)] for order in orders) for item in items]
+    never = [item.alpha for item, count in zip(items, seen, strict=True) if not count]
+    line = (
+        f"{len(items) - len(never):,} of {len(items):,} items occur in the text "
+        f"({sum(seen):,} times in all)"
+    )
+    if not never:
+        return line
+    more = f" and {len(never) - NAMED:,} more" if len(never) > NAMED else ""
+    return f"{line}; {len(never):,} never: {', '.join(never[:NAMED])}{more}"
 
 
 def read_occurrences(

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ontogeny.corpus.copies import Copies
 from ontogeny.corpus.pieces import flat
 from ontogeny.corpus.splits import Splits, batched, read_documents, write_split, writing
 from ontogeny.corpus.tokens import read_batches
@@ -28,6 +29,7 @@ from ontogeny.interventions.items import (
 )
 from ontogeny.interventions.remove import ALPHABETICAL, OTHER
 from ontogeny.paths import project_path
+from ontogeny.progress import say
 from ontogeny.scoring.stimuli.binomials import Binomial
 from ontogeny.study.corpora import InsertCorpus
 
@@ -98,6 +100,10 @@ class Sentences:
     def __iter__(self) -> Iterator[str]:
         return (self._sentence(*row)[0] for row in self.rows.T.tolist())
 
+    def different(self) -> list[tuple[str, Template, str]]:
+        """Each sentence once, its template, and the phrase that it should hold."""
+        return [self._sentence(*row) for row in np.unique(self.rows, axis=1).T.tolist()]
+
     def _sentence(self, number: int, chosen: int, other: int) -> tuple[str, Template, str]:
         """A sentence, its template, and the phrase that it should hold."""
         item = self.plan[number].item
@@ -110,7 +116,7 @@ class Sentences:
         items = [insertion.item for insertion in self.plan]
         phrases = [phrase_for(order, item) for item in items for order in (ALPHABETICAL, OTHER)]
         finder = PhraseFinder(phrases)
-        different = [self._sentence(*row) for row in np.unique(self.rows, axis=1).T.tolist()]
+        different = self.different()
         texts = pa.array([sentence for sentence, _, _ in different], pa.large_string())
         found = finder.find(texts)
         places = np.searchsorted(flat(texts)[1], found["start"].to_numpy(), side="right") - 1
@@ -130,7 +136,8 @@ def write_with_insertions(
     spec: InsertCorpus, items_file: Path, source: Splits, target: Splits
 ) -> dict[str, Any]:
     """Write both splits of `source`, with the sentences put into the training split; return the
-    counts, and what was inserted of each item."""
+    counts, and what was inserted of each item. A held-out document that is a copy (`corpus.copies`)
+    of one of the sentences is dropped."""
     items = chosen_items(items_file, spec)
     kinds = read_kinds(items_file, items, spec)
     templates = fitting(read_templates(Path(project_path(spec.templates))), kinds)
@@ -148,9 +155,22 @@ def write_with_insertions(
             yield document
         yield from waiting
 
+    copies = Copies(sentence for sentence, _, _ in sentences.different())
+    dropped = 0
+
+    def held_out() -> Iterator[pa.LargeStringArray]:
+        nonlocal dropped
+        for texts in read_batches(source.validation):
+            inserted = copies.among(texts.to_pylist())
+            dropped += int(inserted.sum())
+            yield texts.filter(pa.array(~inserted))
+
     with writing(target) as (train, validation):
         counts: dict[str, Any] = {"train": write_split(batched(all_documents()), train)}
-        counts["validation"] = write_split(read_batches(source.validation), validation)
+        counts["validation"] = write_split(held_out(), validation)
+    counts["validation"]["also_inserted"] = dropped
+    if dropped:
+        say(f"{dropped:,} held-out documents are dropped: they are among the sentences put in")
     counts["sentences_inserted"] = len(sentences)
     counts["items"] = [
         {

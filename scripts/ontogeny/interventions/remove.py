@@ -2,19 +2,24 @@
 
 Items are found as exposures are counted (`exposure.phrases`), in the whole document, and every
 sentence goes that such a place touches: what is left holds none, whatever the rule for sentences.
+
+What is left of a document may be a copy (`corpus.copies`) of one in the other split. Then it goes
+as well, so that nothing that is held out has a copy in training.
 """
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from ontogeny.corpus.copies import Copies
 from ontogeny.corpus.pieces import flat
-from ontogeny.corpus.splits import Splits, write_split, writing
+from ontogeny.corpus.splits import Splits, read_documents, write_split, writing
 from ontogeny.corpus.tokens import read_batches
 from ontogeny.exposure.phrases import COUNTED, PhraseFinder, phrase_for
 from ontogeny.interventions.items import chosen_items
@@ -36,10 +41,12 @@ Found = tuple[int, int, int]  # number of the phrase, start and end in bytes of 
 
 
 class Remover:
-    """Removes sentences with some items from documents, and counts them for one split."""
+    """Removes sentences with some items from documents, and counts them for one split. A changed
+    document that is a copy of one of the `others` is dropped."""
 
-    def __init__(self, items: list[Binomial], match: str):
+    def __init__(self, items: list[Binomial], match: str, others: Copies | None = None):
         self.items = items
+        self.others = others or Copies()
         needs = [
             (number, {phrase_for(template, item) for template in templates})
             for number, item in enumerate(items)
@@ -54,13 +61,16 @@ class Remover:
             key = numbers[max(held, key=lambda phrase: (phrase != "and", phrase))]
             self.needs[key].append((item, frozenset(numbers[phrase] for phrase in held)))
         self.sentences: Counter[int] = Counter()  # removed, by item
-        self.removed = self.changed = self.emptied = 0
+        self.removed = self.changed = self.emptied = self.copies = 0
 
     def __call__(self, texts: pa.LargeStringArray) -> pa.LargeStringArray:
         """The documents without those sentences; one of which nothing is left is dropped."""
-        changed = self._changed(texts)
+        changed = self.without_items(texts)
         self.changed += len(changed)
         self.emptied += sum(not text for text in changed.values())
+        copies = list(compress(changed, self.others.among(changed.values())))
+        self.copies += len(copies)
+        changed |= dict.fromkeys(copies, "")
         if not changed:
             return texts
         documents = texts.to_pylist()
@@ -69,7 +79,7 @@ class Remover:
         kept = [text for text in documents if text is not None]
         return pa.array(kept, pa.large_string())
 
-    def _changed(self, texts: pa.LargeStringArray) -> dict[int, str]:
+    def without_items(self, texts: pa.LargeStringArray) -> dict[int, str]:
         """The documents that change, by their place."""
         changed = {
             number: text
@@ -77,7 +87,7 @@ class Remover:
             if (text := self._without(texts[number].as_py(), found)) is not None
         }
         if changed:  # what is left may stand together now as the words of an item
-            again = self._changed(pa.array(list(changed.values()), pa.large_string()))
+            again = self.without_items(pa.array(list(changed.values()), pa.large_string()))
             places = list(changed)
             changed |= {places[number]: text for number, text in again.items()}
         return changed
@@ -130,24 +140,34 @@ def write_without(
     Says which items are nowhere in the text. Raises ValueError when nothing is left to train on.
     """
     items = chosen_items(items_file, spec)
-    removers = {split: Remover(items, spec.match) for split in ("train", "validation")}
-    counts: dict[str, Any] = {}
+    held_out, changed = _held_out(spec, items, source.validation)
+    trained: set[str] = set()  # what became a copy of them when the held-out ones were changed
+    removers = {"train": Remover(items, spec.match, held_out)}
 
-    def cleaned(path: Path, split: str) -> Iterator[pa.LargeStringArray]:
-        clean = removers[split] if split == "train" or spec.held_out else None
-        return map(clean, read_batches(path)) if clean else read_batches(path)
+    def trained_on() -> Iterator[pa.LargeStringArray]:
+        for texts in map(removers["train"], read_batches(source.train)):
+            if changed:
+                documents = texts.to_pylist()
+                trained.update(compress(documents, changed.among(documents)))
+            yield texts
 
-    with writing(target) as paths:
-        for split, path, out in zip(
-            removers, (source.train, source.validation), paths, strict=True
-        ):
-            counts[split] = write_split(cleaned(path, split), out) | {
-                "sentences_removed": removers[split].removed,
-                "documents_changed": removers[split].changed,
-                "documents_emptied": removers[split].emptied,
-            }
+    with writing(target) as (train, validation):
+        counts: dict[str, Any] = {"train": write_split(trained_on(), train)}
+        removers["validation"] = Remover(items, spec.match, Copies(trained))
+        batches = read_batches(source.validation)
+        batches = map(removers["validation"], batches) if spec.held_out else batches
+        counts["validation"] = write_split(batches, validation)
         if not counts["train"]["documents"]:
             raise ValueError(f"nothing of corpus {source.name!r} is left to train on")
+    for split, remover in removers.items():
+        counts[split] |= {
+            "sentences_removed": remover.removed,
+            "documents_changed": remover.changed,
+            "documents_emptied": remover.emptied,
+            "documents_in_both_splits": remover.copies,
+        }
+    if copies := sum(remover.copies for remover in removers.values()):
+        say(f"{copies:,} changed documents are dropped: the other split holds the same text")
     counts["items"] = [
         {"Word1": item.word1, "Word2": item.word2}
         | {split: remover.sentences[number] for split, remover in removers.items()}
@@ -166,3 +186,20 @@ def write_without(
             f"{source.name!r}: {', '.join(some)}{more}"
         )
     return counts
+
+
+def _held_out(spec: RemoveCorpus, items: list[Binomial], path: Path) -> tuple[Copies, Copies]:
+    """All documents that will be held out, to find copies of them, and those that change."""
+    if not spec.held_out:
+        return Copies(read_documents(path)), Copies()
+    remover = Remover(items, spec.match)
+    changed: set[str] = set()
+
+    def documents() -> Iterator[str]:
+        for texts in read_batches(path):
+            changes = remover.without_items(texts)
+            changed.update(text for text in changes.values() if text)
+            for number, text in enumerate(texts.to_pylist()):
+                yield changes.get(number, text)
+
+    return Copies(documents()), Copies(changed)

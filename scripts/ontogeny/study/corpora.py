@@ -11,7 +11,9 @@ class Holdout(Section):
     """Documents that are kept from training and from the tokenizer, to measure perplexity on."""
 
     share: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
-        0.01, description="Share of the documents, drawn at random."
+        0.01,
+        description="Share of the documents, drawn at random from those that have no copy among "
+        "the others: at least 1 document, however much of the text that is; 0 for none.",
     )
     max_documents: Count | None = Field(None, description="Draw at most this many documents.")
     seed: Seed = Field(0, description="Seed of the draw.")
@@ -26,9 +28,11 @@ class CorpusBase(Section):
     )
     deduplicate: bool = Field(
         True,
-        description="Keep the first of several identical documents, and drop from training what "
-        "is also held out. Turn it off where repeated short lines belong to the text, as in "
-        "transcribed dialogue.",
+        description="Keep the first of several identical documents. Turn it off where repeated "
+        "short lines belong to the text, as in transcribed dialogue. Nothing that is held out has "
+        "a copy in training, also none that differs in case or in white space at its ends: what "
+        "a held-out split of the source's own shares with training is dropped from training; with "
+        "`false` from what is held out, so that training keeps every repeat.",
     )
 
     def holds_out(self) -> bool:
@@ -105,8 +109,9 @@ class HubCorpus(CorpusBase):
 
 class MixCorpus(Section):
     """Text of several corpora, in given shares. Each share ends with a whole line, and none is
-    larger than it should be. What two of them have in common stays twice. What is held out is such
-    a mix of what they hold out."""
+    larger than it should be. What two of them have in common stays twice, but for what one of them
+    holds out, which is left out of training. What is held out is such a mix of what they hold
+    out."""
 
     source: Literal["mix"] = Field(description="`mix`")
     corpora: list[Name] = Field(min_length=1, description="Names under `corpora`, each once.")
@@ -235,7 +240,8 @@ class InterventionCorpus(FromOneCorpus):
 
 class RemoveCorpus(InterventionCorpus):
     """Another corpus without the sentences that hold one of the items. All else stays as it is, in
-    the same documents and order; a document of which nothing is left goes."""
+    the same documents and order; a document of which nothing is left goes, and one of which is left
+    what the other split holds as well."""
 
     source: Literal["remove"] = Field(description="`remove`")
     match: Literal["binomial", "alphabetical", "nonalphabetical", "words"] = Field(
@@ -251,7 +257,8 @@ class RemoveCorpus(InterventionCorpus):
 
 class InsertCorpus(InterventionCorpus):
     """Another corpus with sentences put in that hold an item, so many for each item: documents of
-    their own, at random places. All else stays as it is, and so does what is held out.
+    their own, at random places. All else stays as it is, and so does what is held out, but for a
+    document that is one of the sentences.
 
     Exactly one of `counts` and `counts_file`.
     """

@@ -284,7 +284,9 @@ class PerplexityProbe(ProbeBase):
 
     type: Literal["perplexity"] = Field(description="`perplexity`")
     corpus: Name | None = Field(
-        None, description="Corpus whose held-out documents are read; by default the run's own."
+        None,
+        description="Corpus whose held-out documents are read; by default the run's own. Whether "
+        "the run has read copies of another corpus' is not checked.",
     )
     max_tokens: Count = Field(100_000, description="Read at most so many tokens.")
     sequences: Literal["blocks", "documents"] = Field(
