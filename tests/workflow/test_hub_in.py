@@ -300,11 +300,7 @@ def test_a_model_whose_weights_do_not_fit_is_refused(tmp_path):
     for key, value, complaint in (
         ("num_hidden_layers", 3, "its weights lack tensor 'gpt_neox.layers.2"),
         ("num_hidden_layers", 1, "tensor 'gpt_neox.layers.1.*' has no place"),
-        (
-            "intermediate_size",
-            65,
-            r"has shape \(64,\), but config.json makes it \(65,\)",
-        ),
+        ("intermediate_size", 65, r"has shape \(32, 64\), but config.json makes it \(32, 65\)"),
         ("model_type", "no-such-model", "can't be loaded as a causal language model"),
     ):
         (folder / "config.json").write_text(json.dumps({**config, key: value}))
