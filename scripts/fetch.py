@@ -18,7 +18,7 @@ from ontogeny.files import write_json
 from ontogeny.origins import sha256
 from ontogeny.paths import Paths
 from ontogeny.progress import Progress
-from ontogeny.published.fetch import download, load_in_fp32
+from ontogeny.published.fetch import download, load
 from ontogeny.published.hub import connect
 from ontogeny.published.revisions import revisions_from
 from ontogeny.study.schedule import checkpoint_name
@@ -57,7 +57,7 @@ def main() -> None:
                 shutil.rmtree(downloads, ignore_errors=True)  # also what a kill left there
                 what = f"{args.model}, revision {row.revision!r}"
                 download(api, args.model, row, downloads)
-                model = load_in_fp32(downloads, what)
+                model = load(downloads, what)
                 if not saved:
                     check_causal(model)
                 weights = Path(paths.checkpoint(args.name, row.step, "model.safetensors"))

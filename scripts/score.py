@@ -219,6 +219,11 @@ def main() -> None:
     model = open_model(args.model, args.revision, choose_device(gpus))
     check_vocabulary(model, info.vocab_size)
     say(f"{args.model}: {model.num_parameters():,} parameters; {bos} before each string")
+    if info.vocab_size < (entries := model.config.vocab_size):
+        say(
+            f"{args.model}: has a vocabulary of {entries:,}, the tokenizer one of "
+            f"{info.vocab_size:,}; unless its own is padded so, name the right one: --tokenizer"
+        )
     if strings is None:
         table = text_scores(model, tokenizer, probe, args)
     else:

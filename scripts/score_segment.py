@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 import torch
 from scipy import sparse
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel
 
 from ontogeny.command import run as run_command
 from ontogeny.corpus.bigrams import count_bigrams
@@ -25,6 +25,7 @@ from ontogeny.files import read_json, require_config
 from ontogeny.manifests import checkpoints_at, read_manifest
 from ontogeny.origins import reading, sha256, sha256_of
 from ontogeny.progress import Progress, say
+from ontogeny.published.opening import shaped
 from ontogeny.scoring.divergence import Divergence
 from ontogeny.scoring.index import load_index
 from ontogeny.scoring.perplexity import perplexity
@@ -186,9 +187,7 @@ def read_ahead(
 def live_model(config_folder: Path, gpus: int) -> PreTrainedModel:
     """A model of a checkpoint's shape, whose weights are still to be set."""
     require_config(config_folder / "config.json")
-    config = AutoConfig.from_pretrained(config_folder)
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    return model.to(choose_device(gpus)).eval()
+    return shaped(config_folder, str(config_folder)).to(choose_device(gpus)).eval()
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,28 @@ BAD_LINES = {
     "latin1": (json.dumps(DOGS).encode().replace(b"Dogs", b"\xe9t\xe9"), "byte 0xe9 is not UTF-8"),
     "UTF-16": (json.dumps(DOGS).encode("utf-16"), "is not UTF-8"),
 }
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.jsonl.gz", "x.zip"])
+def test_a_line_without_an_end_is_not_read_to_its_end(tmp_path, name):
+    """A few packed kilobytes may hold a line of gigabytes; memory stays that of a few lines."""
+    path = place = tmp_path / name
+    content = lines_of(BIRDS, b'{"x": "' + b" " * 50_000_000)
+    if name == "x.zip":
+        zipped(path, **{"data/x.jsonl": content})
+        place = f"{path} [data/x.jsonl]"
+    else:
+        path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    del content
+    tracemalloc.start()
+    try:
+        told = error_of(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert told.startswith(f"{place}, line 2: has more than 1,000,000 bytes; each line should be")
+    assert "\n" not in told
+    assert peak < 5_000_000
 
 
 @pytest.mark.parametrize("container", ["file", "folder", "zip", "gz"])

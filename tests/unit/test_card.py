@@ -1,12 +1,15 @@
 """The model card: what it tells of a run on a mixed text, line by line."""
 
 import json
+import re
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from ontogeny.published.card import Card, shown_section
 from ontogeny.study.corpora import FilesCorpus, MixCorpus, TakeCorpus, ToyCorpus
 from ontogeny.study.derivation import sources_of
+from ontogeny.study.section import Name
 from publish import sections_of
 
 FILES = {"source": "files", "files": ["download:texts/wiki.train", "own/mine.txt"]}
@@ -29,8 +32,8 @@ MANIFEST = {
 PAIRS = "step,probe,phenomenon,uid,n,accuracy\n20,blimp,all,all,67000,0.5725\n20,blimp,x,all,9,1\n"
 
 
-def card(tmp_path, **run):
-    spec = {**SPEC, "run": {**SPEC["run"], **run}}
+def card(tmp_path, spec=SPEC, **run):
+    spec = {**spec, "run": {**SPEC["run"], **run}}
     tables = {"losses": "step,loss\n10,3.25\n20,2.5\n", "minimal_pairs": PAIRS}
     for name, text in tables.items():
         (tmp_path / f"{name}.csv").write_text(text)
@@ -61,6 +64,36 @@ def test_the_sources_of_a_mixed_text_are_told(tmp_path):
     assert "- download:texts/wiki.train\n- mine.txt\n" in text
     assert "url: https://example.org/wiki.train" in text and "note: CC BY 4.0" in text
     assert "words: 100" in text
+
+
+def outside_fences(text):
+    """The lines that Markdown reads, by CommonMark's rule: a block of code ends with a line of at
+    least as many backticks as began it (3 spaces before it at most), and of nothing else."""
+    fence = None
+    for line in text.splitlines():
+        ticks = re.match(r" {0,3}(`{3,})(.*)", line)
+        if fence is None and ticks:
+            fence = ticks[1]
+        elif fence and ticks and len(ticks[1]) >= len(fence) and not ticks[2].strip():
+            fence = None
+        elif fence is None:
+            yield line
+
+
+@pytest.mark.parametrize("ticks", [3, 4, 9])
+def test_a_note_stays_in_its_block(tmp_path, ticks):
+    plain = card(tmp_path)
+    note = f"a\n{'`' * ticks}\n\n# Free! | x\n[y](https://example.org)\n"
+    downloads = {"texts": {"url": "https://example.org/wiki.train?`|", "note": note}}
+    text = card(tmp_path, spec={**SPEC, "downloads": downloads})
+    assert "# Free! | x" in text
+    assert list(outside_fences(text)) == list(outside_fences(plain))
+
+
+@pytest.mark.parametrize("name", ["a|b", "a\n# b", "a`b", "[a](b)", "<b>"])
+def test_names_hold_nothing_that_markdown_reads(name):
+    with pytest.raises(ValidationError):
+        TypeAdapter(Name).validate_python(name)
 
 
 @pytest.mark.parametrize(

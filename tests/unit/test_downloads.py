@@ -199,9 +199,26 @@ def test_a_wrong_size_is_told_before_it_is_fetched(web, file):
     with pytest.raises(ValueError, match="the server has 102,400 bytes, but the study says 5"):
         obtain("text", download(url, bytes=5), file)
     unstated = web.add("/text.txt", CONTENT, states_length=False)
-    with pytest.raises(ValueError, match="has 102,400 bytes, but the study says 5"):
+    with pytest.raises(ValueError, match="sends more than the 5 bytes of the study"):
         obtain("text", download(unstated, bytes=5), file)
     assert left(file) == [] and not file.exists()
+
+
+@pytest.mark.parametrize("takes_ranges", [True, False])
+def test_no_more_than_the_stated_size_is_taken(web, file, monkeypatch, takes_ranges):
+    """A server that says nothing of a length may send without an end."""
+    monkeypatch.setattr(fetching, "CHUNK_BYTES", 1000)
+    taken = []
+    read = fetching._read
+    monkeypatch.setattr(fetching, "_read", lambda answer: taken.append(read(answer)) or taken[-1])
+    url = web.add("/text.txt", CONTENT, states_length=False, takes_ranges=takes_ranges)
+    with pytest.raises(ValueError, match="sends more than the 5,000 bytes of the study"):
+        obtain("text", download(url, bytes=5000), file)
+    assert 5000 < sum(map(len, taken)) <= 5000 + 1000
+    assert len(web.asked) == 1
+    assert left(file) == [] and not file.exists()
+    obtain("text", download(url, bytes=len(CONTENT)), file)
+    assert file.read_bytes() == CONTENT
 
 
 def test_what_has_changed_at_its_home_is_told(web, file):
@@ -237,7 +254,8 @@ def test_a_wrong_file_that_was_put_there_stays_and_is_told(web, file):
         ("file:///etc/passwd", "302"),
         ("ftp://127.0.0.1/text.txt", "leads to an address .* that is not https"),
         ("http://192.0.2.1/text.txt", "leads to an address at 192.0.2.1 that is not https"),
-        ("http://me:secret@127.0.0.1/text.txt", "leads to an address"),
+        ("http://me:secret@127.0.0.1/text.txt", "127.0.0.1 that has a user's name or password"),
+        ("https://me:secret@192.0.2.1/text.txt", "192.0.2.1 that has a user's name or password"),
     ],
 )
 def test_redirects_lead_nowhere_else(web, file, to, told):

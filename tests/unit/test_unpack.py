@@ -1,11 +1,14 @@
 """Members of archives, as files."""
 
 import io
+import struct
 import tarfile
 import zipfile
+from random import Random
 
 import pytest
 
+from ontogeny.downloads import unpack as unpacking
 from ontogeny.downloads.unpack import unpack
 
 CONTENT = bytes(range(256)) * 400
@@ -44,6 +47,34 @@ def test_a_member_of_an_archive_is_a_file(tmp_path, name):
     with pytest.raises(ValueError, match=r"damaged|there is no"):
         unpack(archive, "t/two.train", tmp_path / "out" / "two")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["t"]
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz", "a.tar.xz"])
+def test_what_is_packed_more_than_text_can_be_is_refused(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(unpacking, "SMALL", len(CONTENT))
+    monkeypatch.setattr(unpacking, "MOST_PACKED", 50)
+    text = Random(0).randbytes(10 * len(CONTENT))
+    write = zipped if name.endswith("zip") else tarred
+    archive = write(tmp_path / name, {"zeros": bytes(10 * len(CONTENT)), "text": CONTENT})
+    with pytest.raises(ValueError, match=rf"{name}: 'zeros' would be 1,024,000 bytes, from [0-9,]"):
+        unpack(archive, "zeros", tmp_path / "out" / "zeros")
+    archive = write(tmp_path / name, {"few zeros": bytes(len(CONTENT)), "text": text})
+    for member in ("few zeros", "text"):
+        unpack(archive, member, tmp_path / "out" / member)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["few zeros", "text"]
+
+
+def test_a_member_that_is_longer_than_stated_is_refused(tmp_path):
+    archive = zipped(tmp_path / "a.zip", {"one": CONTENT})
+    with zipfile.ZipFile(archive) as opened:
+        size = opened.getinfo("one").file_size
+    whole = archive.read_bytes()
+    stated = struct.pack("<L", size)
+    archive.write_bytes(whole.replace(stated, struct.pack("<L", 1000)))
+    assert archive.read_bytes() != whole
+    with pytest.raises(ValueError, match=r"a\.zip: can't be read, it is damaged"):
+        unpack(archive, "one", tmp_path / "out" / "one")
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_link_in_an_archive_is_no_file(tmp_path):

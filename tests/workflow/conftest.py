@@ -1,6 +1,7 @@
 """What the tests of the scoring scripts share: fixtures."""
 
 import multiprocessing
+from pathlib import Path
 
 import pytest
 from calling import HEAVY, SCRIPT, Done, call_in_child, rows, the_error
@@ -84,6 +85,6 @@ def opt(checkpoint, tokenizer_folder, tmp_path):
     folder = tmp_path / "opt"
     folder.mkdir()
     for source in (checkpoint, tokenizer_folder):
-        for path in source.iterdir():
+        for path in filter(Path.is_file, source.iterdir()):
             (folder / path.name).write_bytes(path.read_bytes())
     return folder

@@ -125,10 +125,7 @@ def take_pretrained(
     """
     found = _fetch(spec)
     if "tokenizer.json" in found:
-        try:
-            tokenizer = Tokenizer.from_file(str(reading(found["tokenizer.json"])))
-        except Exception as error:  # the library raises nothing narrower
-            raise ValueError(f"{found['tokenizer.json']}: not a tokenizer ({error})") from None
+        tokenizer = _read_tokenizer(found["tokenizer.json"])
         specials = _named_specials(found)
     else:
         tokenizer, specials = _convert(spec)
@@ -225,7 +222,7 @@ def _named_specials(found: dict[str, Path]) -> dict[str, str]:
     """Special tokens by role (`bos_token` ...), from the files beside a tokenizer.json."""
     named: dict[str, str] = {}
     for name in ("special_tokens_map.json", CONFIG_NAME):
-        values = read_json(found[name]) if name in found else {}
+        values = _read_object(found[name]) if name in found else {}
         for role in SPECIALS:
             value = values.get(role)
             value = value.get("content") if isinstance(value, dict) else value
@@ -285,7 +282,7 @@ def load_tokenizer(path: str | Path) -> tuple[Tokenizer, TokenizerInfo]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such tokenizer")
-    tokenizer = Tokenizer.from_file(str(reading(path)))
+    tokenizer = _read_tokenizer(path)
     tokenizer.encode_special_tokens = True
     around = tokenizer.encode([], is_pretokenized=True).ids
     text = tokenizer.encode("a").ids
@@ -294,7 +291,7 @@ def load_tokenizer(path: str | Path) -> tuple[Tokenizer, TokenizerInfo]:
             f"{path}: it puts {around} around a text; it must put one BOS before it, or nothing"
         )
     config = path.with_name(CONFIG_NAME)
-    specials = read_json(config) if config.is_file() else SPECIALS
+    specials = _read_object(config) if config.is_file() else SPECIALS
 
     def id_of(role: str) -> int | None:
         name = specials.get(role)
@@ -308,3 +305,21 @@ def load_tokenizer(path: str | Path) -> tuple[Tokenizer, TokenizerInfo]:
         unk_id=id_of("unk_token"),
     )
     return tokenizer, info
+
+
+def _read_tokenizer(path: Path) -> Tokenizer:
+    try:
+        tokenizer = Tokenizer.from_file(str(reading(path)))
+        tokenizer.encode([], is_pretokenized=True)  # what is around a text may be no token
+    except Exception as error:  # the library raises nothing narrower
+        raise ValueError(f"{path}: not a tokenizer ({error})") from None
+    if not tokenizer.get_vocab(with_added_tokens=True):
+        raise ValueError(f"{path}: not a tokenizer (its vocabulary is empty)")
+    return tokenizer
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    values = read_json(path)
+    if not isinstance(values, dict):
+        raise ValueError(f"{path}: is a {type(values).__name__}, should be an object {{...}}")
+    return values

@@ -15,14 +15,17 @@ from ontogeny.progress import Progress
 from ontogeny.study.errors import nearest
 
 CHUNK_BYTES = 1 << 20
+# Text is packed to a tenth, a hundredth at best; a member that is packed so much fills the disk.
+MOST_PACKED = 1000
+SMALL = 100_000_000  # bytes that do no harm, however they are packed
 DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError)
 
 
 def unpack(archive: Path, member: str, output: Path) -> None:
     """Write one member of an archive to `output`.
 
-    Raises ValueError where there is no such member (with the nearest), where it is no file, and
-    for an archive that is damaged.
+    Raises ValueError where there is no such member (with the nearest), where it is no file, for an
+    archive that is damaged, and for a large member that is far smaller in it than text can be.
     """
     try:
         with (
@@ -47,14 +50,27 @@ def _member(archive: Path, member: str) -> Iterator[tuple[IO[bytes], int]]:
         with zipfile.ZipFile(archive) as opened:
             files = {info.filename: info for info in opened.infolist() if not info.is_dir()}
             found = _named(archive, member, files)
-            with opened.open(found) as stream:
+            _check_size(archive, member, found.file_size, found.compress_size)
+            with opened.open(found) as stream:  # no more than the stated size is read from it
                 yield stream, found.file_size
     else:
         with tarfile.open(archive) as opened:
-            files = {_plain(info.name): info for info in opened if info.isfile()}
+            files = {}
+            for info in opened:  # a compressed one is read to its end
+                _check_size(archive, info.name, info.size, archive.stat().st_size)
+                if info.isfile():
+                    files[_plain(info.name)] = info
             found = _named(archive, member, files)
             with opened.extractfile(found) as stream:
                 yield stream, found.size
+
+
+def _check_size(archive: Path, member: str, size: int, packed: int) -> None:
+    if size > SMALL and size > MOST_PACKED * packed:
+        raise ValueError(
+            f"{archive}: {member!r} would be {size:,} bytes, from {packed:,}: that is no text; if "
+            "it is right, unpack it by hand and name the folder in the study (`path`)"
+        )
 
 
 def _plain(name: str) -> str:

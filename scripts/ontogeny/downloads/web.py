@@ -8,7 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import ontogeny
 from ontogeny.progress import Progress, say
@@ -30,14 +30,24 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, req, fp, code, msg, headers, newurl):
         parts, before = urlsplit(newurl), urlsplit(req.full_url)
-        try:
-            address(newurl)
-        except ValueError:
-            parts = parts._replace(scheme="")
-        if not parts.scheme or (before.scheme == "https" and parts.scheme != "https"):
+        if problem := _problem(parts, newurl, before.scheme == "https"):
             fp.close()
-            raise ValueError(f"it leads to an address at {parts.hostname} that is not https")
+            raise ValueError(f"it leads to an address at {parts.hostname} {problem}")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _problem(parts: SplitResult, url: str, from_https: bool) -> str | None:
+    """Why a redirect to an address is not followed; told without the address, which may be signed
+    or hold a password."""
+    if parts.scheme != "https" and (from_https or parts.scheme != "http"):
+        return "that is not https"
+    if parts.username is not None or parts.password is not None:
+        return "that has a user's name or password in it, which would stand in every log"
+    try:
+        address(url)
+    except ValueError:
+        return "that is not https" if parts.scheme == "http" else "that can't be read"
+    return None
 
 
 def fetch(url: str, file: Path, size: int | None = None) -> Path:
@@ -46,7 +56,7 @@ def fetch(url: str, file: Path, size: int | None = None) -> Path:
     Failures that may pass (no connection, no byte for a minute, a cut, status 5xx) are tried again,
     more than `PAUSES` tells where each try gets further. Where the server states a validator and
     takes ranges, a cut download goes on where it was, also in a later call. Raises ValueError for
-    other failures, and for a server that states another `size`, in bytes.
+    other failures, and for a server that states another `size`, in bytes, or sends more than that.
     """
     pauses = iter(PAUSES)
     furthest = 0
@@ -74,7 +84,7 @@ def _try(url: str, file: Path, size: int | None) -> Path:
                 other.unlink()
         had = part.stat().st_size if part.exists() else 0
         if validator is None or total is None or not 0 < had <= total:
-            return _write(answer, file, part, 0, total, keep=validator is not None)
+            return _write(answer, file, part, 0, total, size, keep=validator is not None)
         if had == total:
             return part
     with _open(url, {"Range": f"bytes={had}-", "If-Range": validator}) as answer:
@@ -83,7 +93,7 @@ def _try(url: str, file: Path, size: int | None) -> Path:
         if answer.status == 206 and not goes_on:
             part.unlink()
             raise _MayPass("the server sent another part than it was asked for")
-        return _write(answer, file, part, had if goes_on else 0, total, keep=True)
+        return _write(answer, file, part, had if goes_on else 0, total, size, keep=True)
 
 
 def _open(url: str, headers: dict[str, str]) -> http.client.HTTPResponse:
@@ -140,10 +150,11 @@ def _write(
     part: Path,
     start: int,
     total: int | None,
+    size: int | None,
     keep: bool,
 ) -> Path:
     """Write an answer into `part` from byte `start`; with `keep` what was written outlives a
-    failure."""
+    failure, unless it is more than `size`."""
     if start:
         say(f"{file.name}: goes on after {start:,} bytes")
     written = start
@@ -154,8 +165,11 @@ def _write(
             open(part, "ab" if start else "wb") as out,
         ):
             while chunk := _read(answer):
-                out.write(chunk)
                 written += len(chunk)
+                if size is not None and written > size:
+                    keep = False
+                    raise ValueError(f"the server sends more than the {size:,} bytes of the study")
+                out.write(chunk)
                 progress.advance(len(chunk))
             if total is not None and written < total:
                 raise _MayPass(f"the connection ended after {written:,} of {total:,} bytes")

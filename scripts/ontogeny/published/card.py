@@ -1,6 +1,7 @@
 """The model card of a published run: what it is, how it was made and measured, how to load it."""
 
 import csv
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +100,8 @@ intervals, are in the CSV files of this repository; sha256 and seed of each chec
         text = ""
         for heading, section in self.sections.items():
             shown = yaml.safe_dump(dict(section), sort_keys=False, allow_unicode=True)
-            text += f"### {heading}\n\n```yaml\n{shown}```\n\n"
+            # names of a study can't hold what Markdown reads; values can
+            text += f"### {heading}\n\n{_fenced(shown, 'yaml')}\n\n"
         return text.rstrip("\n") + "\n"
 
     def _results(self) -> str:
@@ -146,6 +148,13 @@ def _result_columns(table: str, rows: Iterable[dict[str, str]]) -> dict[str, dic
             column = columns.setdefault(title.format_map(row), {})
             column[int(row["step"])] = _number(row[value])
     return columns
+
+
+def _fenced(text: str, language: str) -> str:
+    """A block of code that nothing in it ends: its fence is longer than any run of backticks."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text}{fence}"
 
 
 def _number(text: str) -> str:

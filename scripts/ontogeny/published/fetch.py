@@ -2,19 +2,14 @@
 
 from pathlib import Path
 
-import torch
 from huggingface_hub import HfApi, hf_hub_download
-from transformers import AutoModelForCausalLM, PreTrainedModel
-from transformers.utils import logging
+from transformers import PreTrainedModel
 
 from ontogeny.origins import sha256
 from ontogeny.published.hub import ask, stored_files
 from ontogeny.published.listing import combined_sha256, stored_hashes, weight_files
+from ontogeny.published.opening import CONFIG, INDEX, load_in_fp32
 from ontogeny.published.revisions import Revision
-
-CONFIG = "config.json"
-INDEX = "model.safetensors.index.json"  # which shard holds which tensor
-WRONG_KEYS = ("missing_keys", "unexpected_keys", "mismatched_keys")
 
 
 def download(api: HfApi, repo: str, row: Revision, folder: Path) -> None:
@@ -57,34 +52,16 @@ def download(api: HfApi, repo: str, row: Revision, folder: Path) -> None:
         )
 
 
-def load_in_fp32(folder: Path, what: str) -> PreTrainedModel:
-    """The causal language model of a folder; 16-bit weights are widened, which is exact.
+def load(folder: Path, what: str) -> PreTrainedModel:
+    """The causal language model of a folder, in fp32.
 
-    Raises ValueError that begins with `what` when it is no such model, would need code of its
-    own, or when some weights are missing, left over or of another shape: nothing stays random.
+    Raises ValueError that begins with `what` when it can't be opened (`opening.load_in_fp32`), or
+    when weights are left over: they are of another model than its configuration says.
     """
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        model, report = AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=torch.float32,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
+    model, left_over = load_in_fp32(folder, what)
+    if left_over:
+        raise ValueError(
+            f"{what}: does not fit its own configuration; tensor {left_over[0]!r} has no place in "
+            f"the model ({len(left_over)} in all)"
         )
-    except Exception as error:  # of many kinds, from the configuration to the tensors
-        if "trust_remote_code" in str(error):
-            raise ValueError(
-                f"{what}: needs code from its repository to run, and none is run"
-            ) from None
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise ValueError(f"{what}: can't be loaded as a causal language model ({reason})") from None
-    for key in WRONG_KEYS:
-        if report.get(key):
-            first = sorted(map(str, report[key]))[0]
-            raise ValueError(
-                f"{what}: does not fit its own configuration; {key.removesuffix('_keys')} weights: "
-                f"{first} ({len(report[key])} in all)"
-            )
     return model

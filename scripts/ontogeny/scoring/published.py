@@ -7,10 +7,8 @@ import tempfile
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from tokenizers import Tokenizer
-from transformers import AutoModelForCausalLM, PreTrainedModel
-from transformers.utils import logging
+from transformers import PreTrainedModel
 
 from ontogeny.corpus.tokenizer import (
     TokenizerInfo,
@@ -19,7 +17,7 @@ from ontogeny.corpus.tokenizer import (
     take_pretrained,
 )
 from ontogeny.progress import say
-from ontogeny.published.token import hub_token
+from ontogeny.published.opening import CONFIG, fetched, load_in_fp32
 from ontogeny.study.models import PretrainedTokenizer
 from ontogeny.training.model import check_causal, named_weights
 
@@ -29,35 +27,21 @@ def open_model(name: str, revision: str | None, device: torch.device) -> PreTrai
 
     Raises ValueError when it is not there, damaged or not whole, holds NaN, or isn't causal.
     """
-    if _is_path(name) and not Path(name, "config.json").is_file():
-        raise ValueError(f"{name}: there is no such folder with a model's config.json")
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()  # what matters is checked below
-    token = False if Path(name).is_dir() else hub_token()
-    try:
-        model, report = AutoModelForCausalLM.from_pretrained(
-            name,
-            revision=revision,
-            token=token,
-            dtype=torch.float32,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, RuntimeError, SafetensorError, KeyError) as error:
-        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        where = "" if Path(name).is_dir() else " here or on the Hub"
-        raise ValueError(f"{name}: no causal model with safetensors{where} ({first})") from None
-    odd = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))
-    if odd:
-        raise ValueError(f"{name}: its weights lack tensor {odd[0]!r}, or have it in another shape")
-    if left_over := sorted(report["unexpected_keys"]):
+    if _is_path(name) and not Path(name, CONFIG).is_file():
+        raise ValueError(f"{name}: there is no such folder with a model's {CONFIG}")
+    folder = Path(name) if _is_path(name) else fetched(name, revision)
+    model, left_over = load_in_fp32(folder, name)
+    if left_over:
         say(f"{name}: {len(left_over)} tensors have no place in the model, like {left_over[0]!r}")
     for tensor_name, tensor in named_weights(model).items():
         if not torch.isfinite(tensor).all():
             raise ValueError(f"{name}: tensor {tensor_name!r} holds NaN or infinity")
-    model = model.eval()
-    check_causal(model)
+    try:
+        check_causal(model.eval())
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    except Exception as error:  # of many kinds: a shape that can be built, and not be run
+        raise ValueError(f"{name}: can't be run ({type(error).__name__}: {error})") from None
     return model.to(device)
 
 

@@ -39,6 +39,7 @@ PHENOMENON_IN_THE_PAPER = {"s-selection": "argument_structure"}
 
 SUFFIXES_IN_A_FOLDER = (".jsonl", ".jsonl.gz", ".csv")
 BUFFER_BYTES = 1 << 17
+LONGEST_LINE = 1_000_000  # bytes of two sentences and their names; a few packed KB may hold more
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +325,13 @@ def _json_lines(
         return (gzip.open if path.suffix.lower() == ".gz" else open)(reading(path), "rb")
 
     with _readable(place), opened() as raw, io.BufferedReader(raw, BUFFER_BYTES) as file:
-        for number, line in enumerate(file, start=1):
+        lines = iter(lambda: file.readline(LONGEST_LINE + 1), b"")
+        for number, line in enumerate(lines, start=1):
+            if len(line) > LONGEST_LINE:
+                raise ValueError(
+                    f"{place}, line {number}: has more than {LONGEST_LINE:,} bytes; each line "
+                    "should be one pair of sentences"
+                )
             if number == 1:
                 line = line.removeprefix(b"\xef\xbb\xbf")  # byte order mark
             if line := line.strip():
