@@ -13,7 +13,7 @@ from ontogeny.study.downloads import Download
 from ontogeny.study.probes import Probe
 from ontogeny.study.publish import Publish
 from ontogeny.study.runs import AnyRun, Grid, ScoresRun
-from ontogeny.study.section import Count, Name, Section
+from ontogeny.study.section import NUMBER, Count, Name, Section
 
 # ---------------------------------------------------------------------------- tokenizers
 
@@ -23,7 +23,9 @@ class BpeTokenizer(Section):
 
     type: Literal["bpe"] = Field(description="`bpe`")
     corpus: Name = Field(description="Corpus whose training documents it is trained on.")
-    vocab_size: int = Field(8192, ge=260, le=2**31, description="Entries, special tokens included.")
+    vocab_size: Annotated[int, Field(ge=260, le=2**31), NUMBER] = Field(
+        8192, description="Entries, special tokens included."
+    )
     min_frequency: Count = Field(2, description="A merge must occur at least this often.")
     lowercase: bool = Field(True, description="Lowercase all text first.")
     prefix_space: bool = Field(
@@ -110,7 +112,9 @@ class Resources(Section):
     """What one job of a stage may use. Never part of a result: a change remakes nothing."""
 
     threads: Count = Field(1, description="CPU threads.")
-    gpu: int = Field(0, ge=0, description="GPUs; 0 trains or scores on the CPU.")
+    gpu: Annotated[int, Field(ge=0), NUMBER] = Field(
+        0, description="GPUs; 0 trains or scores on the CPU."
+    )
     mem_mb: Count = Field(4000, description="Memory in MB, for the cluster.")
     runtime: Count = Field(240, description="Minutes, for the cluster.")
     batch_tokens: Count = Field(

@@ -8,19 +8,19 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, model_validator
 
 from ontogeny.study import schedule
-from ontogeny.study.section import Count, Name, Repo, Section, Seed, Share
+from ontogeny.study.section import NUMBER, Count, Name, Repo, Section, Seed, Share
 
 
 class Optimizer(Section):
     """AdamW and its learning rate. Weight decay acts on matrices only."""
 
-    lr: Annotated[float, Field(gt=0)] = Field(3e-4, description="Peak learning rate.")
+    lr: Annotated[float, Field(gt=0), NUMBER] = Field(3e-4, description="Peak learning rate.")
     schedule: Literal["linear", "cosine", "constant"] = Field(
         "linear", description="Shape of the decay after warm-up, down to `min_lr_share`."
     )
     warmup_share: Share = Field(0.05, description="Warm-up as a share of the run's steps.")
-    warmup_tokens: int | None = Field(
-        None, ge=0, description="Warm-up in tokens; takes the place of `warmup_share`."
+    warmup_tokens: Annotated[int, Field(ge=0), NUMBER] | None = Field(
+        None, description="Warm-up in tokens; takes the place of `warmup_share`."
     )
     min_lr_share: Share = Field(0.0, description="Final learning rate as a share of the peak.")
     decay_steps: Count | None = Field(
@@ -28,15 +28,19 @@ class Optimizer(Section):
         description="The step at which the decay ends, and from which the learning rate stays; by "
         "default the last.",
     )
-    beta1: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="Decay of the mean.")
-    beta2: Annotated[float, Field(ge=0, lt=1)] = Field(
+    beta1: Annotated[float, Field(ge=0, lt=1), NUMBER] = Field(
+        0.9, description="Decay of the mean."
+    )
+    beta2: Annotated[float, Field(ge=0, lt=1), NUMBER] = Field(
         0.999, description="Decay of the mean square."
     )
-    epsilon: Annotated[float, Field(gt=0)] = Field(
+    epsilon: Annotated[float, Field(gt=0), NUMBER] = Field(
         1e-8, description="Added to the root of the mean square."
     )
-    weight_decay: Annotated[float, Field(ge=0)] = Field(0.0, description="Decoupled weight decay.")
-    max_grad_norm: Annotated[float, Field(gt=0)] | None = Field(
+    weight_decay: Annotated[float, Field(ge=0), NUMBER] = Field(
+        0.0, description="Decoupled weight decay."
+    )
+    max_grad_norm: Annotated[float, Field(gt=0), NUMBER] | None = Field(
         1.0, description="Gradients are scaled down to this norm; null for no limit."
     )
 
@@ -51,10 +55,10 @@ class Checkpoints(Section):
     log2: bool | Count = Field(
         False, description="Steps 1, 2, 4, 8 ...: `true` to the end, a number up to that step."
     )
-    per_octave: Annotated[int, Field(gt=0, le=1000)] | None = Field(
+    per_octave: Annotated[int, Field(gt=0, le=1000), NUMBER] | None = Field(
         None, description="So many, evenly spaced, between each power of two and the next."
     )
-    at: list[Annotated[int, Field(ge=0)]] = Field([], description="These steps.")
+    at: list[Annotated[int, Field(ge=0), NUMBER]] = Field([], description="These steps.")
     per_segment: Count = Field(
         40,
         description="Checkpoints that one job trains and one job scores. A killed job loses at "
@@ -77,7 +81,9 @@ class Run(Section):
         None, description="Budget in tokens; the part of it that fills whole steps is trained."
     )
     steps: Count | None = Field(None, description="Budget in steps.")
-    block_size: Annotated[int, Field(ge=2)] = Field(description="Tokens in one training sequence.")
+    block_size: Annotated[int, Field(ge=2), NUMBER] = Field(
+        description="Tokens in one training sequence."
+    )
     batch_size: Count = Field(
         description="Sequences in one step, whatever the number of GPUs or the micro-batch."
     )
@@ -98,7 +104,7 @@ class Run(Section):
         "fp32", description="bf16: autocast, with weights kept in fp32."
     )
     optimizer: Optimizer = Field(Optimizer(), description="AdamW and its learning rate.")
-    max_loss: Annotated[float, Field(gt=0)] | None = Field(
+    max_loss: Annotated[float, Field(gt=0), NUMBER] | None = Field(
         None,
         description="Training ends with an error when the loss of a step is above so many nats; "
         "by default twice that of a uniform guess, 2 ln(vocabulary).",
@@ -153,13 +159,13 @@ class HubRun(Section):
         "`python scripts/list_revisions.py` writes it. A line that is removed is a checkpoint "
         "that is left out.",
     )
-    sample: Annotated[int, Field(ge=2)] | None = Field(
+    sample: Annotated[int, Field(ge=2), NUMBER] | None = Field(
         None,
         description="Use only so many of them, evenly spaced in the logarithm of the step; the "
         "first and the last are always among them. By default all.",
     )
     tokenizer: Name = Field(description="Name under `tokenizers`.")
-    block_size: Annotated[int, Field(ge=2)] = Field(
+    block_size: Annotated[int, Field(ge=2), NUMBER] = Field(
         1024, description="Tokens in one sequence of perplexity probes."
     )
     per_segment: Count = Field(
