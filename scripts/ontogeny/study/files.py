@@ -42,7 +42,8 @@ def _mapping(file: Path) -> dict[str, Any]:
         problems = loader.problems
     except yaml.reader.ReaderError as error:
         where = text.count("\n", 0, error.position) + 1
-        problems = [f", line {where}: the character {error.character!r} can't stand in YAML"]
+        found = f"U+{ord(text[error.position]):04X}"
+        problems = [f", line {where}: the character {found} can't stand in YAML; is this UTF-8?"]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         said = " ".join(filter(None, (error.context, error.problem)))

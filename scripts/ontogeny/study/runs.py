@@ -26,7 +26,7 @@ class Optimizer(Section):
     decay_steps: Count | None = Field(
         None,
         description="The step at which the decay ends, and from which the learning rate stays; by "
-        "default the last.",
+        "default the last. A run that ends before it is the beginning of a longer one.",
     )
     beta1: Annotated[float, Field(ge=0, lt=1), NUMBER] = Field(
         0.9, description="Decay of the mean."
@@ -64,6 +64,28 @@ class Checkpoints(Section):
         description="Checkpoints that one job trains and one job scores. A killed job loses at "
         "most the segment that it was on.",
     )
+
+    def check_reach(self, last_step: int, tokens_per_step: int | None, ends: str) -> None:
+        """Raise ValueError for what names no step of a schedule that `ends` at `last_step`."""
+        if late := [step for step in self.at if step > last_step]:
+            raise ValueError(f"checkpoints.at {late}: {ends} at step {last_step}")
+        if self.every_steps is not None and self.every_steps > last_step:
+            raise ValueError(
+                f"checkpoints.every_steps {self.every_steps:,} names no step: {ends} at step "
+                f"{last_step:,}"
+            )
+        if self.every_tokens is None or tokens_per_step is None:
+            return
+        if self.every_tokens < tokens_per_step:
+            raise ValueError(
+                f"checkpoints.every_tokens {self.every_tokens:,} is less than one step, "
+                f"{tokens_per_step:,} tokens; give as many at least, or `every_steps: 1`"
+            )
+        if self.every_tokens // tokens_per_step > last_step:
+            raise ValueError(
+                f"checkpoints.every_tokens {self.every_tokens:,} names no step: {ends} at step "
+                f"{last_step:,}, after {last_step * tokens_per_step:,} tokens"
+            )
 
 
 class Run(Section):
@@ -121,9 +143,19 @@ class Run(Section):
                 f"{self.block_size} x batch_size {self.batch_size} = {self.tokens_per_step:,} "
                 "tokens"
             )
-        late = [step for step in self.checkpoints.at if step > self.last_step]
-        if late:
-            raise ValueError(f"checkpoints.at {late}: the run ends at step {self.last_step}")
+        self.checkpoints.check_reach(self.last_step, self.tokens_per_step, "the run ends")
+        if (self.optimizer.warmup_tokens or 0) >= self.last_step * self.tokens_per_step:
+            raise ValueError(
+                f"optimizer.warmup_tokens {self.optimizer.warmup_tokens:,}: the run ends after "
+                f"{self.last_step * self.tokens_per_step:,} tokens, so nothing would be trained "
+                "after the warm-up; shorten it, or give `warmup_share`"
+            )
+        decay = None if self.optimizer.schedule == "constant" else self.optimizer.decay_steps
+        if decay is not None and decay <= self.warmup_steps:
+            raise ValueError(
+                f"optimizer.decay_steps {decay:,}: the decay begins after the warm-up, at step "
+                f"{self.warmup_steps:,}; end it later"
+            )
         if self.sampling == "windows" and not self.shuffle:
             raise ValueError("windows are drawn at random; leave out `shuffle: false`")
         return self
@@ -135,6 +167,13 @@ class Run(Section):
     @property
     def last_step(self) -> int:
         return self.steps or schedule.total_steps(self.tokens, self.tokens_per_step)
+
+    @property
+    def warmup_steps(self) -> int:
+        """Steps of warm-up: `warmup_tokens`, or the share of the run, rounded to whole steps."""
+        if self.optimizer.warmup_tokens is not None:
+            return round(self.optimizer.warmup_tokens / self.tokens_per_step)
+        return round(self.optimizer.warmup_share * self.last_step)
 
     def checkpoint_steps(self) -> list[int]:
         """Sorted steps of the run's checkpoints, from 0 to the last step."""
@@ -210,9 +249,7 @@ class ScoresRun(Section):
             raise ValueError("checkpoints.per_segment is for runs whose weights are here")
         if self.checkpoints.every_tokens and self.tokens_per_step is None:
             raise ValueError("checkpoints.every_tokens needs `tokens_per_step`")
-        late = [step for step in self.checkpoints.at if step > self.last_step]
-        if late:
-            raise ValueError(f"checkpoints.at {late}: the schedule ends at step {self.last_step}")
+        self.checkpoints.check_reach(self.last_step, self.tokens_per_step, "the schedule ends")
         if not self.expected_steps():
             raise ValueError("checkpoints: names no step; give e.g. `every_steps`")
         return self
