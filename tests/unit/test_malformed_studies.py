@@ -67,9 +67,9 @@ MISTAKES = {
     "UTF-16": (STUDY.encode("utf-16"), "FILE: is UTF-16; save it as UTF-8"),
     "UTF-16 without a mark": (
         STUDY.encode("utf-16-le"),
-        "FILE, line 1: the character U+0000 .* is this UTF-8",
+        "FILE, line 1: the character U.0000 .* is this UTF-8",
     ),
-    "NUL": (STUDY.encode() + b"note: a\0b\n", "FILE, line 16: the character U+0000 can't stand"),
+    "NUL": (STUDY.encode() + b"note: a\0b\n", "FILE, line 16: the character U.0000 can't stand"),
     "binary": (bytes(range(128, 256)), "FILE, line 1: the byte 0x80 is not UTF-8"),
     "tab": (b"study: a\nruns:\n\tone: 1\n", "FILE, line 3: .* cannot start any token"),
     "open bracket": (b"study: a\nruns: [1, 2\n", "FILE, line 3: .*expected ',' or ']'"),

@@ -125,7 +125,7 @@ def _refuse_twins(path: Path, rows: list[Revision]) -> None:
             )
         if (other := names.get(row.revision.casefold())) is not None:
             raise ValueError(
-                f"{path}: {other.revision!r} and {row.revision!r} are one name but for case, so at "
-                "least one of them is mistyped"
+                f"{path}: {other.revision!r} (step {other.step}) and {row.revision!r} (step "
+                f"{row.step}) are one name, whatever their case; correct the wrong one"
             )
         steps[row.step] = weights[row.sha256] = names[row.revision.casefold()] = row
