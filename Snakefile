@@ -23,7 +23,7 @@ from ontogeny.origins import change, files_below, note
 from ontogeny.paths import Paths, project_path
 from ontogeny.published.revisions import read_revisions
 from ontogeny.scoring.stimuli.binomials import WORDS, spelled
-from ontogeny.study import StudyError, load_study, repeated_keys, views
+from ontogeny.study import StudyError, load_files, load_study, views
 from ontogeny.study.corpora import DerivedCorpus, InsertCorpus, InterventionCorpus
 from ontogeny.study.derivation import sources_of
 from ontogeny.study.downloads import DOWNLOAD
@@ -40,12 +40,12 @@ if not workflow.overwrite_configfiles:
 
 
 try:
+    if workflow.modifier.skip_configfile:  # a module: whoever uses it gives the study
+        study = load_study(config, workflow.config_settings.config)
+    else:  # Snakemake would merge files in its own way, and without a word about scales
+        files = workflow.overwrite_configfiles or [PROJECT / "config.yaml"]
+        study = load_files(files, workflow.config_settings.config)
     if workflow.is_main_process:  # jobs parse this file too, and need not check it again
-        for file in workflow.overwrite_configfiles or [PROJECT / "config.yaml"]:
-            if repeated := list(repeated_keys(Path(file))):
-                raise StudyError(repeated)
-    study = load_study(config, workflow.config_settings.config)
-    if workflow.is_main_process:
         for line in check_inputs(study):
             print(f"warning: {line}", file=sys.stderr)
 except StudyError as error:

@@ -109,7 +109,12 @@ def _unwritable_results(study: Study) -> Iterator[str]:
     existing = folder
     while not os.path.lexists(existing):
         existing = existing.parent
-    if not existing.is_dir():
+    if existing.is_symlink() and not existing.exists():
+        yield (
+            f"study: results go to {folder}, but {existing} is a link to {existing.readlink()}, "
+            "which is not there; make that folder, or remove the link"
+        )
+    elif not existing.is_dir():
         yield f"study: results go to {folder}, but {existing} is a file; move it away"
     elif not os.access(existing, os.W_OK | os.X_OK):
         yield f"study: results go to {folder}, but {existing.resolve()} can't be written"

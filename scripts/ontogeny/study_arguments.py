@@ -6,11 +6,9 @@ Apart from `ontogeny.command`, which every script imports: reading a study takes
 import argparse
 from pathlib import Path
 
-import yaml
-
 from ontogeny.command import add_probes
 from ontogeny.paths import Paths
-from ontogeny.study import Study, StudyError, load_study
+from ontogeny.study import Study, StudyError, load_files
 
 
 def add_study(parser: argparse.ArgumentParser) -> None:
@@ -21,13 +19,12 @@ def add_study(parser: argparse.ArgumentParser) -> None:
 
 def read_study(args: argparse.Namespace) -> Study:
     """The study of `add_study`, checked and at its scale."""
-    config = yaml.safe_load(args.study.read_text(encoding="utf-8"))
-    if not isinstance(config, dict):
-        raise ValueError(f"{args.study}: is no study; see docs/config.md")
     try:
-        return load_study(config | ({"scale": args.scale} if args.scale else {}))
+        return load_files([args.study], {"scale": args.scale} if args.scale else {})
     except StudyError as error:
-        raise ValueError(f"{args.study}: {'; '.join(error.problems)}") from None
+        file = str(args.study)
+        lines = (p if p.startswith(file) else f"{file}: {p}" for p in error.problems)
+        raise ValueError("; ".join(lines)) from None
 
 
 def add_study_folder(parser: argparse.ArgumentParser) -> None:

@@ -1,6 +1,9 @@
 """A study at another scale, as Snakemake is told of it."""
 
+from dataclasses import replace
+
 import pytest
+import yaml
 
 SCALES = {
     "one-run": {"runs": {"fast": None}, "probes": {"held-out": None}},
@@ -52,3 +55,29 @@ def test_a_mistake_in_a_scale_is_told_before_any_job(scaled, tiny):
     line = "scales.one-run.probes.grammar.pairs_form: unknown key; did you mean 'pairs_from'?"
     assert line in done.stdout
     assert "Job stats" not in done.stdout
+
+
+def test_a_later_file_holds_at_a_scale_and_its_budget_replaces_the_other(elsewhere, tiny):
+    files = {
+        "base.yaml": {**tiny, "scales": SCALES},
+        "changes.yaml": {"scale": "long", "runs": {"slow": {"tokens": 350 * 256}, "fast": None}},
+    }
+    for name, content in files.items():
+        (elsewhere.folder / name).write_text(yaml.safe_dump(content))
+    dry = elsewhere.dry_run("runs", "--configfile", *files)
+    assert "results/tiny-long/runs/slow/checkpoints/step-00000350/" in dry.output
+    assert "results/tiny-long/runs/slow/checkpoints/step-00000300/" in dry.output
+    assert "step-00000400" not in dry.output
+    assert "results/tiny-long/runs/fast/" not in dry.output
+
+
+def test_a_module_is_given_its_study(elsewhere, tiny):
+    (elsewhere.folder / "mine.yaml").write_text(yaml.safe_dump({**tiny, "study": "mine"}))
+    (elsewhere.folder / "mine.smk").write_text(
+        'configfile: "mine.yaml"\n'
+        f"module o:\n    snakefile: {str(elsewhere.snakefile)!r}\n    config: config\n"
+        "use rule * from o\n"
+    )
+    output = replace(elsewhere, snakefile=elsewhere.folder / "mine.smk").dry_run("runs").output
+    assert "results/mine/runs/slow/" in output
+    assert "results/demo/" not in output

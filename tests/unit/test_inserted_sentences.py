@@ -12,8 +12,15 @@ from phrase_search import ITEMS
 from pydantic import TypeAdapter, ValidationError
 
 from ontogeny.corpus import splits, toy
+from ontogeny.interventions import items as intervened
 from ontogeny.interventions.insert import planned
-from ontogeny.interventions.items import check_files, chosen_items, read_counts, read_templates
+from ontogeny.interventions.items import (
+    check_files,
+    chosen_items,
+    read_counts,
+    read_templates,
+    refuse_too_many,
+)
 from ontogeny.paths import PROJECT
 from ontogeny.scoring.stimuli.binomials import Binomial, read_words
 from ontogeny.study.corpora import Corpus, InsertCorpus, RemoveCorpus
@@ -239,6 +246,25 @@ def test_files_are_checked_before_jobs(tmp_path, few_items, templates):
         check(items=str(few_items), counts_file=str(tmp_path / "gone.csv"))
     with pytest.raises(ValueError, match="column 'Sort' is missing"):
         check(items=str(few_items), counts=[1], kind_column="Sort")
+    with pytest.raises(
+        ValueError, match="10,000,001 sentences over all items, or more; give lower"
+    ):
+        check(items_from="toy", counts=[10_000_001])
+
+
+@pytest.mark.parametrize("counts", [[7], [0, 1, 10], [5, 0, 2, 9]])
+@pytest.mark.parametrize("items", [1, 2, 3, 7, 122])
+def test_the_sentences_of_all_items_are_counted_before_they_are_made(counts, items, monkeypatch):
+    spec = InsertCorpus(
+        source="insert", corpus="c", items="i.csv", templates="t.csv", counts=counts
+    )
+    plan = planned(spec, [Binomial(f"a{i}", "b", True, None) for i in range(items)])
+    sentences = sum(insertion.alpha + insertion.nonalpha for insertion in plan)
+    monkeypatch.setattr(intervened, "MOST_SENTENCES", sentences)
+    refuse_too_many(counts, items)
+    monkeypatch.setattr(intervened, "MOST_SENTENCES", sentences - 1)
+    with pytest.raises(ValueError, match=f" are {sentences} sentences over all items"):
+        refuse_too_many(counts, items)
 
 
 @pytest.mark.parametrize(

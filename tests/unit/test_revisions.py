@@ -115,6 +115,11 @@ def test_a_list_that_is_written_is_read_in_the_order_of_the_steps(tmp_path):
         ([row(3), row(2, tokens=6)], "'step3' has 6 tokens at step 3, but 'step2' has 6 at step 2"),
         ([row(1, commit="c" * 200_000)], "line 2: field larger than field limit"),
         ([row(1), row(2, commit="")], "line 3: commit is empty"),
+        ([row(1, commit="main; rm")], "line 2: commit is 'main; rm', should be 40 digits 0-9, a-f"),
+        ([row(1), row(2, sha256="zz" * 32)], "line 3: sha256 is 'zzz*', should be 64 digits"),
+        ([row(1, sha256="c" * 40)], "line 2: sha256 is 'c*', should be 64 digits"),
+        ([row(1), row(2, revision="Step1")], "'step1' .step 1. and 'Step1' .step 2. are one name"),
+        ([row(1), row(2, revision="step1")], "'step1' .step 1. and 'step1' .step 2. are one name"),
     ],
 )
 def test_a_bad_list_is_refused(tmp_path, rows, complaint):

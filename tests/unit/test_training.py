@@ -11,7 +11,7 @@ from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_wi
 from ontogeny.study.runs import Optimizer
 from ontogeny.training.loop import TrainingError, require_one_batch, train_segment
 from ontogeny.training.objective import NextTokenLoss
-from ontogeny.training.optimizer import learning_rate, make_optimizer, warmup_steps
+from ontogeny.training.optimizer import learning_rate, make_optimizer
 from ontogeny.training.order import data_order, in_epochs, permutation, sequences_of
 from ontogeny.training.state import StateInfo, load_state, save_state
 
@@ -119,13 +119,13 @@ def test_decay_is_that_of_transformers(schedule, theirs):
 
 
 def test_warm_up_in_tokens_takes_the_place_of_the_share():
-    assert warmup_steps(make_run(optimizer={"warmup_tokens": 320})) == 320 // (16 * 4)
-    assert warmup_steps(make_run(optimizer={"warmup_tokens": 0})) == 0
+    assert make_run(optimizer={"warmup_tokens": 320}).warmup_steps == 320 // (16 * 4)
+    assert make_run(optimizer={"warmup_tokens": 0}).warmup_steps == 0
     assert rates(warmup_share=0.0)[0] == 2.0
     # the published BabyLM runs: 4,000 steps
     published = make_run(block_size=1024, batch_size=800, steps=10_944)
     optimizer = Optimizer(warmup_tokens=4_000 * 819_200)
-    assert warmup_steps(published.model_copy(update={"optimizer": optimizer})) == 4_000
+    assert published.model_copy(update={"optimizer": optimizer}).warmup_steps == 4_000
 
 
 @each_family

@@ -26,6 +26,7 @@ from ontogeny.interventions.items import (
     read_counts,
     read_kinds,
     read_templates,
+    refuse_too_many,
 )
 from ontogeny.interventions.remove import ALPHABETICAL, OTHER
 from ontogeny.paths import project_path
@@ -52,6 +53,7 @@ def planned(spec: InsertCorpus, items: Sequence[Binomial]) -> list[Insertion]:
     if spec.counts_file is not None:
         counts = read_counts(Path(project_path(spec.counts_file)), items, spec.word1, spec.word2)
         return [_counted(item, *counts.get(item.alpha, (0, 0))) for item in items]
+    refuse_too_many(spec.counts, len(items))
     plan: dict[int, Insertion] = {}
     levels = len(spec.counts)
     order = np.random.default_rng([spec.seed, DEALING]).permutation(len(items)).tolist()

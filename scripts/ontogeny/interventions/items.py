@@ -12,6 +12,7 @@ from ontogeny.study.corpora import InsertCorpus, InterventionCorpus
 from ontogeny.study.errors import nearest
 
 SLOT = "{binomial}"
+MOST_SENTENCES = 10_000_000  # of one corpus: as many as there are in some 150 million words
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,19 @@ def check_files(spec: InterventionCorpus) -> None:
             fitting(templates, kinds)
             if spec.counts_file is not None:
                 read_counts(Path(project_path(spec.counts_file)), items, spec.word1, spec.word2)
+        if spec.counts:  # of items that a job makes, at least one of each count
+            refuse_too_many(spec.counts, len(items or spec.only or spec.counts))
+
+
+def refuse_too_many(counts: Sequence[int], items: int) -> None:
+    """Raise ValueError where counts, dealt out over so many items, are too many sentences."""
+    rounds, rest = divmod(items, len(counts))
+    sentences = rounds * sum(counts) + sum(counts[:rest])
+    if sentences > MOST_SENTENCES:
+        raise ValueError(
+            f"counts {list(counts)} are {sentences:,} sentences over all items, or more; give "
+            f"lower ones, for {MOST_SENTENCES:,} at most"
+        )
 
 
 def chosen_items(path: Path, spec: InterventionCorpus) -> list[Binomial]:

@@ -6,6 +6,7 @@ fixed to commits and hashes. Standard library only: the Snakefile reads it.
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,6 +15,8 @@ from pathlib import Path
 from ontogeny.scoring.stimuli.rows import read_header, read_rows, whole_number
 
 COLUMNS = ("revision", "step", "tokens", "commit", "sha256")
+
+DIGITS = {"commit": 40, "sha256": 64}
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,9 @@ class Revision:
 def read_revisions(path: Path) -> list[Revision]:
     """The checkpoints of a list, in the order of their steps.
 
-    Raises ValueError that names the file and line for a missing column, a number that is none, a
-    step that stands twice, two steps with the same weights, and tokens that do not grow with the
-    steps.
+    Raises ValueError that names the file and line for a missing column, a number, commit or sha256
+    that is none, a step or a revision that stands twice, two steps with the same weights, and
+    tokens that do not grow with the steps.
     """
     if not path.exists():
         raise ValueError(
@@ -94,11 +97,18 @@ def _revision(row: Mapping[str, str], place: str) -> Revision:
     if empty := [name for name in COLUMNS if not row[name]]:
         raise ValueError(f"{place}{empty[0]} is empty")
     numbers = {name: whole_number(row, name, place) for name in ("step", "tokens")}
+    for name, digits in DIGITS.items():
+        if not re.fullmatch(f"[0-9a-f]{{{digits}}}", row[name]):
+            raise ValueError(
+                f"{place}{name} is {row[name]!r}, should be {digits} digits 0-9, a-f; "
+                "python scripts/list_revisions.py writes it"
+            )
     return Revision(**{**{name: row[name] for name in COLUMNS}, **numbers})
 
 
 def _refuse_twins(path: Path, rows: list[Revision]) -> None:
     steps: dict[int, Revision] = {}
+    names: dict[str, Revision] = {}
     weights: dict[str, Revision] = {}
     for row in rows:
         if row.step in steps:
@@ -113,4 +123,9 @@ def _refuse_twins(path: Path, rows: list[Revision]) -> None:
                 f"{row.sha256[:12]}...), so at least one of them is not what its name says; "
                 "remove the wrong one's line"
             )
-        steps[row.step] = weights[row.sha256] = row
+        if (other := names.get(row.revision.casefold())) is not None:
+            raise ValueError(
+                f"{path}: {other.revision!r} (step {other.step}) and {row.revision!r} (step "
+                f"{row.step}) are one name, whatever their case; correct the wrong one"
+            )
+        steps[row.step] = weights[row.sha256] = names[row.revision.casefold()] = row

@@ -4,13 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ontogeny.study.section import Count, Name, Section, Seed, Share
+from ontogeny.study.section import NUMBER, Count, Name, Section, Seed, Share
 
 
 class Holdout(Section):
     """Documents that are kept from training and from the tokenizer, to measure perplexity on."""
 
-    share: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+    share: Annotated[float, Field(ge=0.0, lt=1.0), NUMBER] = Field(
         0.01,
         description="Share of the documents, drawn at random from those that have no copy among "
         "the others: at least 1 document, however much of the text that is; 0 for none.",
@@ -115,7 +115,7 @@ class MixCorpus(Section):
 
     source: Literal["mix"] = Field(description="`mix`")
     corpora: list[Name] = Field(min_length=1, description="Names under `corpora`, each once.")
-    shares: list[float] | None = Field(
+    shares: list[Annotated[float, NUMBER]] | None = Field(
         None,
         description="Relative size of each of them, in bytes. By default they are equal where "
         "`bytes` is given, and each is taken whole where it is not.",
@@ -268,7 +268,7 @@ class InsertCorpus(InterventionCorpus):
         description="CSV of sentences in the column `template`, with `{binomial}` where an item "
         "goes, and if there are kinds the column `kind`. Each item uses them evenly."
     )
-    counts: list[Annotated[int, Field(ge=0, le=10**9)]] = Field(
+    counts: list[Annotated[int, Field(ge=0, le=10**9), NUMBER]] = Field(
         [],
         description="Sentences of an item. The numbers are dealt out over the items at random, to "
         "as many items each; 0 is a control.",

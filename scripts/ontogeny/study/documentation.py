@@ -17,6 +17,12 @@ A study is one YAML file: `config.yaml` is the default one, others are chosen wi
 `snakemake --configfile FILE`. Keys that have a default may be left out; unknown keys are errors.
 Names are lowercase letters, digits, `.`, `_` and `-`. Relative paths are relative to the project's
 folder. This page is made from the code (`python scripts/document_config.py`).
+
+Several files, `--configfile FILE CHANGES`, and `--config KEY=VALUE` after them are laid over each
+other in their order, as a scale is laid over the study (`scales` below): mappings are merged, a
+section of another kind is replaced, one of `tokens` and `steps` replaces the other, `null` removes
+a key. What a later one says holds at every scale. Files are YAML in UTF-8; a key that stands twice,
+and a number that YAML reads in another base (`010` is 8), are errors.
 """
 
 PLACES: list[tuple[str, list[type[BaseModel]]]] = [

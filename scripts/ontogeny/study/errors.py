@@ -64,6 +64,8 @@ def _line(item: dict[str, Any], model: type[BaseModel]) -> str:
         return f"{path}: found {found!r}, should be a mapping (`key: value`)"
     message = item["msg"][0].lower() + item["msg"][1:].replace("Input", "the value")
     message = message.replace("input should", "should").replace(" after validation", "")
+    if kind in ("less_than", "less_than_equal") and "share" in str(item["loc"][-1]):
+        message += "; a share is between 0 and 1, and 5 % is 0.05"
     shown = repr(found)
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
     return f"{path}: found {shown}, {message}"
@@ -88,7 +90,7 @@ def _walk(loc: tuple, model: type[BaseModel]) -> tuple[str, type[BaseModel] | No
         if choices and part in (tag_of := {_tag(choice): choice for choice in choices}):
             kind = section = tag_of[part]
             continue
-        if part == "[key]":
+        if part == "[key]" or (isinstance(part, str) and _is_choice(kind)):
             continue
         parts.append(f"[{part}]" if isinstance(part, int) else str(part))
         if isinstance(kind, type) and issubclass(kind, BaseModel):
@@ -120,6 +122,11 @@ def _union_of_models(kind: Any) -> list[type[BaseModel]]:
     choices = [_bare(choice) for choice in get_args(kind)]
     nested = [section for choice in choices for section in _union_of_models(choice)]
     return nested + [c for c in choices if isinstance(c, type) and issubclass(c, BaseModel)]
+
+
+def _is_choice(kind: Any) -> bool:
+    """Whether the next part of a location is which of several types was tried: no key of a file."""
+    return get_origin(kind) in (Union, types.UnionType) and not _union_of_models(kind)
 
 
 def _tag(section: type[BaseModel]) -> str | None:

@@ -2,33 +2,58 @@
 
 import itertools
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from ontogeny.study.corpora import ToyCorpus
 from ontogeny.study.derivation import derivation_problems, without_holdout
 from ontogeny.study.downloads import resolved
 from ontogeny.study.errors import StudyError, describe, nearest
+from ontogeny.study.files import read_files
 from ontogeny.study.models import Study
 from ontogeny.study.runs import Grid, HubRun, Run
-from ontogeny.study.scales import at_scale, with_scale
+from ontogeny.study.scales import at_scale, layered, with_scale
 from ontogeny.study.section import repo_name
 
 
-def load_study(config: dict[str, Any], last: Mapping[str, Any] | None = None) -> Study:
+def load_files(files: Sequence[Path], last: Mapping[str, Any] | None = None) -> Study:
+    """The study that stands in files, each laid over those before it, and `last` over all.
+
+    The scales that are not chosen are checked too, where there is but one file. Raises StudyError
+    with one line for each problem.
+    """
+    layers = read_files(files)
+    study = load_study(*layers, last or {})
+    if len(layers) == 1:
+        problems = list(_problems_of_scales(layers[0], study.scale))
+        if problems:
+            raise StudyError(problems)
+    return study
+
+
+def load_study(config: dict[str, Any], *later: Mapping[str, Any]) -> Study:
     """Check a study at its scale and expand its grid: `study.runs` then holds every run by name.
 
-    `last` are those of its keys that hold at every scale, as they come from the command line.
-    Raises StudyError with one line for each problem.
+    The keys of `later` ones are laid over it and hold at every scale: of other files, and at last
+    of the command line. Raises StudyError with one line for each problem.
     """
     try:
-        return _load(at_scale(config, last))
+        return _load(at_scale(config, *later))
     except StudyError as error:
-        raise StudyError(with_scale(error.problems, config)) from None
+        raise StudyError(with_scale(error.problems, layered(config, *later))) from None
+
+
+def _problems_of_scales(config: dict[str, Any], chosen: str | None) -> Iterator[str]:
+    """What is wrong with what the scales say that are not chosen."""
+    for scale in config.get("scales") or {}:
+        if scale != chosen:
+            try:
+                load_study({**config, "scale": scale})
+            except StudyError as error:
+                yield from (line for line in error.problems if line.startswith("scales."))
 
 
 def _load(config: dict[str, Any]) -> Study:
@@ -47,22 +72,6 @@ def _load(config: dict[str, Any]) -> Study:
     if problems:
         raise StudyError(problems)
     return study
-
-
-def repeated_keys(file: Path) -> Iterator[str]:
-    """Keys that stand twice in one mapping of a YAML file, of which YAML keeps the last."""
-    waiting = [yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, yaml.MappingNode):
-            seen: set[str] = set()
-            for key, value in node.value:
-                if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
-                    yield f"{file}, line {key.start_mark.line + 1}: {key.value!r} stands here twice"
-                seen.add(key.value)
-                waiting.append(value)
-        elif isinstance(node, yaml.SequenceNode):
-            waiting.extend(node.value)
 
 
 def _expand(grid: list[Grid], named: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:

@@ -4,6 +4,8 @@ The field descriptions are the documentation: `docs/config.md` and `docs/study.s
 from them (`python scripts/document_config.py`), and a test fails when either has drifted.
 """
 
+import re
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -13,7 +15,7 @@ from ontogeny.study.downloads import Download
 from ontogeny.study.probes import Probe
 from ontogeny.study.publish import Publish
 from ontogeny.study.runs import AnyRun, Grid, ScoresRun
-from ontogeny.study.section import Count, Name, Section
+from ontogeny.study.section import NUMBER, Count, Name, Section
 
 # ---------------------------------------------------------------------------- tokenizers
 
@@ -23,7 +25,9 @@ class BpeTokenizer(Section):
 
     type: Literal["bpe"] = Field(description="`bpe`")
     corpus: Name = Field(description="Corpus whose training documents it is trained on.")
-    vocab_size: int = Field(8192, ge=260, le=2**31, description="Entries, special tokens included.")
+    vocab_size: Annotated[int, Field(ge=260, le=2**31), NUMBER] = Field(
+        8192, description="Entries, special tokens included."
+    )
     min_frequency: Count = Field(2, description="A merge must occur at least this often.")
     lowercase: bool = Field(True, description="Lowercase all text first.")
     prefix_space: bool = Field(
@@ -70,6 +74,38 @@ Tokenizer = Annotated[
 # ---------------------------------------------------------------------------- architectures
 
 
+# What the families of `transformers` call sizes of a model.
+OPTIONAL = {"n_inner", "num_key_value_heads", "head_dim"}
+SIZES = OPTIONAL | {
+    *("max_position_embeddings", "n_positions", "hidden_size", "n_embd", "d_model"),
+    *("word_embed_proj_dim", "intermediate_size", "ffn_dim", "ffn_hidden_size"),
+    *("num_hidden_layers", "n_layer", "num_layers", "n_layers"),
+    *("num_attention_heads", "n_head", "num_heads", "n_heads"),
+}
+NUMBER_TEXT = re.compile(r"([-+]?)(\d*)(?:\.(\d*))?(?:[eE]([-+]?)(\d+))?")
+
+
+def _texts_of_numbers(value: Any, place: str) -> Iterator[tuple[str, str]]:
+    """Texts in a configuration that look like numbers, and where they stand."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _texts_of_numbers(inner, f"{place}.{key}")
+    elif isinstance(value, list):
+        for position, inner in enumerate(value):
+            yield from _texts_of_numbers(inner, f"{place}[{position}]")
+    elif isinstance(value, str) and NUMBER_TEXT.fullmatch(value) and re.search(r"\d", value):
+        yield place, value
+
+
+def _in_yaml(text: str) -> str:
+    """The number that a text shows, as YAML 1.1 reads it: with a point and a sign before `e`'s
+    exponent."""
+    sign, whole, fraction, exponent_sign, exponent = NUMBER_TEXT.fullmatch(text).groups()
+    if exponent is None:
+        return text
+    return f"{sign}{whole or 0}.{fraction or 0}e{exponent_sign or '+'}{exponent}"
+
+
 class Architecture(Section):
     """A model's shape, as a `transformers` configuration."""
 
@@ -92,10 +128,14 @@ class Architecture(Section):
         for key in ("vocab_size", "bos_token_id", "eos_token_id", "pad_token_id"):
             if key in self.config:
                 raise ValueError(f"`{key}` comes from the run's tokenizer; remove it here")
-        for key in ("max_position_embeddings", "n_positions"):
-            positions = self.config.get(key, 1)
-            if not isinstance(positions, int) or positions < 1:
-                raise ValueError(f"config.{key} is {positions!r}, should be a whole number above 0")
+        for key in sorted(SIZES & set(self.config)):
+            size = self.config[key]
+            if isinstance(size, list) or (size is None and key in OPTIONAL):
+                continue  # one for each layer; as large as `transformers` makes it
+            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+                raise ValueError(f"config.{key} is {size!r}, should be a whole number above 0")
+        for place, text in _texts_of_numbers(self.config, "config"):
+            raise ValueError(f"{place} is the text {text!r}; write {_in_yaml(text)} for the number")
         return self
 
     def positions(self) -> int | None:
@@ -110,7 +150,9 @@ class Resources(Section):
     """What one job of a stage may use. Never part of a result: a change remakes nothing."""
 
     threads: Count = Field(1, description="CPU threads.")
-    gpu: int = Field(0, ge=0, description="GPUs; 0 trains or scores on the CPU.")
+    gpu: Annotated[int, Field(ge=0), NUMBER] = Field(
+        0, description="GPUs; 0 trains or scores on the CPU."
+    )
     mem_mb: Count = Field(4000, description="Memory in MB, for the cluster.")
     runtime: Count = Field(240, description="Minutes, for the cluster.")
     batch_tokens: Count = Field(

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from ontogeny.study.section import Count, Name, Section, Seed
+from ontogeny.study.section import NUMBER, Count, Name, Section, Seed
 
 
 def _ascending(bins: int | list[float]) -> int | list[float]:
@@ -20,7 +20,8 @@ CHOICES = "choices"  # a reference that every probe with `responses` has
 
 # So many groups of equal size, or the edges between groups.
 Bins = Annotated[
-    Annotated[int, Field(ge=0, le=20)] | Annotated[list[float], Field(min_length=1)],
+    Annotated[int, Field(ge=0, le=20), NUMBER]
+    | Annotated[list[Annotated[float, NUMBER]], Field(min_length=1)],
     AfterValidator(_ascending),
 ]
 
@@ -49,7 +50,7 @@ class Reference(Section):
         "reference is their logistic, the probability of the alphabetical order. The columns are, "
         "as `constraints` are, of `Word1` first.",
     )
-    midpoint: float = Field(
+    midpoint: Annotated[float, NUMBER] = Field(
         0.5,
         description="The value that prefers neither order: 0.5 for a probability, 0 for a log "
         "odds. Accuracy is agreement on the side of it.",
@@ -243,7 +244,7 @@ class CompletionsProbe(ProbeBase):
     decoding: Literal["greedy", "sample"] = Field(
         "greedy", description="Take the most probable token at each step, or draw one."
     )
-    temperature: Annotated[float, Field(gt=0)] = Field(
+    temperature: Annotated[float, Field(gt=0), NUMBER] = Field(
         1.0, description="Logits are divided by it before a draw."
     )
     top_k: Count | None = Field(None, description="Draw among so many most probable tokens.")

@@ -8,35 +8,39 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, model_validator
 
 from ontogeny.study import schedule
-from ontogeny.study.section import Count, Name, Repo, Section, Seed, Share
+from ontogeny.study.section import NUMBER, Count, Name, Repo, Section, Seed, Share
 
 
 class Optimizer(Section):
     """AdamW and its learning rate. Weight decay acts on matrices only."""
 
-    lr: Annotated[float, Field(gt=0)] = Field(3e-4, description="Peak learning rate.")
+    lr: Annotated[float, Field(gt=0), NUMBER] = Field(3e-4, description="Peak learning rate.")
     schedule: Literal["linear", "cosine", "constant"] = Field(
         "linear", description="Shape of the decay after warm-up, down to `min_lr_share`."
     )
     warmup_share: Share = Field(0.05, description="Warm-up as a share of the run's steps.")
-    warmup_tokens: int | None = Field(
-        None, ge=0, description="Warm-up in tokens; takes the place of `warmup_share`."
+    warmup_tokens: Annotated[int, Field(ge=0), NUMBER] | None = Field(
+        None, description="Warm-up in tokens; takes the place of `warmup_share`."
     )
     min_lr_share: Share = Field(0.0, description="Final learning rate as a share of the peak.")
     decay_steps: Count | None = Field(
         None,
         description="The step at which the decay ends, and from which the learning rate stays; by "
-        "default the last.",
+        "default the last. A run that ends before it is the beginning of a longer one.",
     )
-    beta1: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="Decay of the mean.")
-    beta2: Annotated[float, Field(ge=0, lt=1)] = Field(
+    beta1: Annotated[float, Field(ge=0, lt=1), NUMBER] = Field(
+        0.9, description="Decay of the mean."
+    )
+    beta2: Annotated[float, Field(ge=0, lt=1), NUMBER] = Field(
         0.999, description="Decay of the mean square."
     )
-    epsilon: Annotated[float, Field(gt=0)] = Field(
+    epsilon: Annotated[float, Field(gt=0), NUMBER] = Field(
         1e-8, description="Added to the root of the mean square."
     )
-    weight_decay: Annotated[float, Field(ge=0)] = Field(0.0, description="Decoupled weight decay.")
-    max_grad_norm: Annotated[float, Field(gt=0)] | None = Field(
+    weight_decay: Annotated[float, Field(ge=0), NUMBER] = Field(
+        0.0, description="Decoupled weight decay."
+    )
+    max_grad_norm: Annotated[float, Field(gt=0), NUMBER] | None = Field(
         1.0, description="Gradients are scaled down to this norm; null for no limit."
     )
 
@@ -51,15 +55,37 @@ class Checkpoints(Section):
     log2: bool | Count = Field(
         False, description="Steps 1, 2, 4, 8 ...: `true` to the end, a number up to that step."
     )
-    per_octave: Annotated[int, Field(gt=0, le=1000)] | None = Field(
+    per_octave: Annotated[int, Field(gt=0, le=1000), NUMBER] | None = Field(
         None, description="So many, evenly spaced, between each power of two and the next."
     )
-    at: list[Annotated[int, Field(ge=0)]] = Field([], description="These steps.")
+    at: list[Annotated[int, Field(ge=0), NUMBER]] = Field([], description="These steps.")
     per_segment: Count = Field(
         40,
         description="Checkpoints that one job trains and one job scores. A killed job loses at "
         "most the segment that it was on.",
     )
+
+    def check_reach(self, last_step: int, tokens_per_step: int | None, ends: str) -> None:
+        """Raise ValueError for what names no step of a schedule that `ends` at `last_step`."""
+        if late := [step for step in self.at if step > last_step]:
+            raise ValueError(f"checkpoints.at {late}: {ends} at step {last_step}")
+        if self.every_steps is not None and self.every_steps > last_step:
+            raise ValueError(
+                f"checkpoints.every_steps {self.every_steps:,} names no step: {ends} at step "
+                f"{last_step:,}"
+            )
+        if self.every_tokens is None or tokens_per_step is None:
+            return
+        if self.every_tokens < tokens_per_step:
+            raise ValueError(
+                f"checkpoints.every_tokens {self.every_tokens:,} is less than one step, "
+                f"{tokens_per_step:,} tokens; give as many at least, or `every_steps: 1`"
+            )
+        if self.every_tokens // tokens_per_step > last_step:
+            raise ValueError(
+                f"checkpoints.every_tokens {self.every_tokens:,} names no step: {ends} at step "
+                f"{last_step:,}, after {last_step * tokens_per_step:,} tokens"
+            )
 
 
 class Run(Section):
@@ -77,7 +103,9 @@ class Run(Section):
         None, description="Budget in tokens; the part of it that fills whole steps is trained."
     )
     steps: Count | None = Field(None, description="Budget in steps.")
-    block_size: Annotated[int, Field(ge=2)] = Field(description="Tokens in one training sequence.")
+    block_size: Annotated[int, Field(ge=2), NUMBER] = Field(
+        description="Tokens in one training sequence."
+    )
     batch_size: Count = Field(
         description="Sequences in one step, whatever the number of GPUs or the micro-batch."
     )
@@ -98,7 +126,7 @@ class Run(Section):
         "fp32", description="bf16: autocast, with weights kept in fp32."
     )
     optimizer: Optimizer = Field(Optimizer(), description="AdamW and its learning rate.")
-    max_loss: Annotated[float, Field(gt=0)] | None = Field(
+    max_loss: Annotated[float, Field(gt=0), NUMBER] | None = Field(
         None,
         description="Training ends with an error when the loss of a step is above so many nats; "
         "by default twice that of a uniform guess, 2 ln(vocabulary).",
@@ -115,9 +143,19 @@ class Run(Section):
                 f"{self.block_size} x batch_size {self.batch_size} = {self.tokens_per_step:,} "
                 "tokens"
             )
-        late = [step for step in self.checkpoints.at if step > self.last_step]
-        if late:
-            raise ValueError(f"checkpoints.at {late}: the run ends at step {self.last_step}")
+        self.checkpoints.check_reach(self.last_step, self.tokens_per_step, "the run ends")
+        if (self.optimizer.warmup_tokens or 0) >= self.last_step * self.tokens_per_step:
+            raise ValueError(
+                f"optimizer.warmup_tokens {self.optimizer.warmup_tokens:,}: the run ends after "
+                f"{self.last_step * self.tokens_per_step:,} tokens, so nothing would be trained "
+                "after the warm-up; shorten it, or give `warmup_share`"
+            )
+        decay = None if self.optimizer.schedule == "constant" else self.optimizer.decay_steps
+        if decay is not None and decay <= self.warmup_steps:
+            raise ValueError(
+                f"optimizer.decay_steps {decay:,}: the decay begins after the warm-up, at step "
+                f"{self.warmup_steps:,}; end it later"
+            )
         if self.sampling == "windows" and not self.shuffle:
             raise ValueError("windows are drawn at random; leave out `shuffle: false`")
         return self
@@ -129,6 +167,13 @@ class Run(Section):
     @property
     def last_step(self) -> int:
         return self.steps or schedule.total_steps(self.tokens, self.tokens_per_step)
+
+    @property
+    def warmup_steps(self) -> int:
+        """Steps of warm-up: `warmup_tokens`, or the share of the run, rounded to whole steps."""
+        if self.optimizer.warmup_tokens is not None:
+            return round(self.optimizer.warmup_tokens / self.tokens_per_step)
+        return round(self.optimizer.warmup_share * self.last_step)
 
     def checkpoint_steps(self) -> list[int]:
         """Sorted steps of the run's checkpoints, from 0 to the last step."""
@@ -153,13 +198,13 @@ class HubRun(Section):
         "`python scripts/list_revisions.py` writes it. A line that is removed is a checkpoint "
         "that is left out.",
     )
-    sample: Annotated[int, Field(ge=2)] | None = Field(
+    sample: Annotated[int, Field(ge=2), NUMBER] | None = Field(
         None,
         description="Use only so many of them, evenly spaced in the logarithm of the step; the "
         "first and the last are always among them. By default all.",
     )
     tokenizer: Name = Field(description="Name under `tokenizers`.")
-    block_size: Annotated[int, Field(ge=2)] = Field(
+    block_size: Annotated[int, Field(ge=2), NUMBER] = Field(
         1024, description="Tokens in one sequence of perplexity probes."
     )
     per_segment: Count = Field(
@@ -210,9 +255,7 @@ class ScoresRun(Section):
             raise ValueError("checkpoints.per_segment is for runs whose weights are here")
         if self.checkpoints.every_tokens and self.tokens_per_step is None:
             raise ValueError("checkpoints.every_tokens needs `tokens_per_step`")
-        late = [step for step in self.checkpoints.at if step > self.last_step]
-        if late:
-            raise ValueError(f"checkpoints.at {late}: the schedule ends at step {self.last_step}")
+        self.checkpoints.check_reach(self.last_step, self.tokens_per_step, "the schedule ends")
         if not self.expected_steps():
             raise ValueError("checkpoints: names no step; give e.g. `every_steps`")
         return self

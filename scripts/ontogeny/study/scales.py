@@ -1,5 +1,6 @@
 """A study at another scale: its sections with some of their keys overridden."""
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -9,15 +10,22 @@ from ontogeny.study.errors import StudyError, nearest
 KINDS = {"source": "train", "type": None, "model_type": None}
 
 
-def at_scale(config: dict[str, Any], last: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The study with the overrides of its `scale` laid over it and `-<scale>` in its name.
+def layered(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """A study with the later ones laid over it, at no scale."""
+    return functools.reduce(overridden, map(dict, layers), {})
 
-    `last` are keys of the command line, which hold at every scale. Unchanged where the study names
-    no scale. Raises StudyError for a scale that it does not define.
+
+def at_scale(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """A study and what is laid over it, each with its overrides for the `scale`, and `-<scale>` in
+    the study's name.
+
+    So keys of a later layer (another file, the command line) hold at every scale. Where no scale
+    is named, the layers are merged. Raises StudyError for a scale that is not defined.
     """
-    scale, scales = config.get("scale"), config.get("scales")
+    whole = layered(*layers)
+    scale, scales = whole.get("scale"), whole.get("scales")
     if not isinstance(scale, str) or not isinstance(scales or {}, dict):
-        return config  # none, or what no study may say
+        return whole  # none, or what no study may say
     if scale not in (scales or {}):
         raise StudyError([f"scale: {scale!r} is not defined; {nearest(scale, scales or {})}"])
     overrides = scales[scale]
@@ -27,8 +35,12 @@ def at_scale(config: dict[str, Any], last: Mapping[str, Any] | None = None) -> d
         )
     if nested := sorted({"scale", "scales"} & set(overrides)):
         raise StudyError([f"scales.{scale}.{nested[0]}: one scale can't choose another"])
-    whole = {key: value for key, value in config.items() if key != "scales"}
-    result = overridden(overridden(whole, overrides), dict(last or {}))
+    result: dict[str, Any] = {}
+    for layer in layers:
+        result = overridden(result, {key: layer[key] for key in layer if key != "scales"})
+        own = layer.get("scales")
+        own = own.get(scale) if isinstance(own, dict) else None
+        result = overridden(result, own if isinstance(own, dict) else {})
     if isinstance(result.get("study"), str):
         result["study"] += f"-{scale}"
     return result

@@ -1,9 +1,16 @@
 """What the sections of a study file have in common."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]*$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=100)]
@@ -22,10 +29,19 @@ def repo_name(name: str) -> str:
     return name
 
 
+def _no_truth_value(value: Any) -> Any:
+    """Pydantic would take `true` for 1."""
+    if isinstance(value, bool):
+        raise ValueError(f"found {str(value).lower()}, should be a number")
+    return value
+
+
 Repo = Annotated[str, AfterValidator(repo_name)]
-Count = Annotated[int, Field(gt=0, le=10**15)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
+# Of every number in a study, and after its bounds, or they are lost to the JSON schema.
+NUMBER = BeforeValidator(_no_truth_value)
+Count = Annotated[int, Field(gt=0, le=10**15), NUMBER]
+Seed = Annotated[int, Field(ge=0, lt=2**32), NUMBER]
+Share = Annotated[float, Field(ge=0.0, le=1.0), NUMBER]
 
 
 class Section(BaseModel):

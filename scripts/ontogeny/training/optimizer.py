@@ -12,14 +12,6 @@ if TYPE_CHECKING:
 ALIGNED = 16  # each parameter begins at a multiple of so many numbers: 64 bytes
 
 
-def warmup_steps(run: "Run") -> int:
-    """Steps of warm-up: `warmup_tokens`, or the share of the run, rounded to whole steps."""
-    optimizer = run.optimizer
-    if optimizer.warmup_tokens is not None:
-        return round(optimizer.warmup_tokens / run.tokens_per_step)
-    return round(optimizer.warmup_share * run.last_step)
-
-
 def learning_rate(step: int, run: "Run") -> float:
     """Learning rate of the step that leads from checkpoint `step` to `step + 1`.
 
@@ -27,7 +19,7 @@ def learning_rate(step: int, run: "Run") -> float:
     `min_lr_share` of the peak, which it reaches at step `decay_steps`, or would reach one step
     after the last.
     """
-    optimizer, warmup = run.optimizer, warmup_steps(run)
+    optimizer, warmup = run.optimizer, run.warmup_steps
     if step < warmup:
         return optimizer.lr * (step + 1) / warmup
     end = optimizer.decay_steps or run.last_step
