@@ -17,7 +17,7 @@ rule about:
         ENVIRONMENT
     params:
         script=f"{SCRIPTS}/about.py",
-        study=packed(resolved_study(study)),
+        study=as_it_is(packed(resolved_study(study))),
         folder=lambda wildcards: P.root,
     message:
         "What this study is, and what is where"

@@ -26,10 +26,13 @@ rule comparisons:
     params:
         script=f"{SCRIPTS}/comparisons.py",
         runs=sorted(runs_with(BINOMIALS)),
-        probes=[
-            f"--probe {name} {quote(views.as_json(views.analysed(probe)))} {quote(stimuli_of(probe))}"
-            for name, probe in BINOMIALS.items()
-        ],
+        probes=as_it_is(
+            [
+                f"--probe {name} {quote(views.as_json(views.analysed(probe)))} "
+                + quote(stimuli_of(probe))
+                for name, probe in BINOMIALS.items()
+            ]
+        ),
         folder=lambda wildcards: P.root,
     message:
         "Comparison of all runs, item by item"
@@ -104,10 +107,13 @@ rule insertions:
             f"--run {name} {TRAINED[name].corpus} {' '.join(probes_for(name, BINOMIALS))}"
             for name in trained_with(BINOMIALS)
         ],
-        probes=[
-            f"--probe {name} {quote(views.as_json(views.analysed(probe)))} {quote(stimuli_of(probe))}"
-            for name, probe in BINOMIALS.items()
-        ],
+        probes=as_it_is(
+            [
+                f"--probe {name} {quote(views.as_json(views.analysed(probe)))} "
+                + quote(stimuli_of(probe))
+                for name, probe in BINOMIALS.items()
+            ]
+        ),
         inserted=[f"--inserted {name} {P.corpus(name, 'provenance.json')}" for name in INSERTED],
         folder=lambda wildcards: P.root,
     message:

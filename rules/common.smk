@@ -154,6 +154,11 @@ def longest_block(wildcards):
     )
 
 
+def as_it_is(value):
+    """A params function of a text (or of a list) in which `{x}` is no wildcard."""
+    return lambda wildcards: value
+
+
 def outside(path):
     """A file that is not made here, as an input. Its time does not count: whether it is still what
     was read, its content tells (rules/stale.smk). A download's time does, since a job makes it."""

@@ -30,7 +30,7 @@ for rule_name, run, segment in segment_rules("fetch", FETCHED):
             script=f"{SCRIPTS}/fetch.py",
             model=FETCHED[run].model,
             segment=segment.number,
-            revisions=json.dumps(fetched_view(run, segment.checkpoints)["revisions"]),
+            revisions=as_it_is(json.dumps(fetched_view(run, segment.checkpoints)["revisions"])),
             folder=lambda wildcards: P.root,
         message:
             f"Fetch {run} to step {segment.end}"

@@ -73,7 +73,7 @@ for rule_name, run, segment in segment_rules("train", TRAINED):
         params:
             run=run,
             script=f"{SCRIPTS}/train.py",
-            spec=views.as_json(trained_view(run)),
+            spec=as_it_is(views.as_json(trained_view(run))),
             segment=segment.number,
             begin=segment.start,
             end=segment.end,
