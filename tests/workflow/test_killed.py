@@ -57,8 +57,9 @@ def finish(workflow, target):
 
 
 def visible_files(folder):
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name[0] != ".")
-    return {path.relative_to(folder) for path in files if not path.match("*.scores.json")}
+    files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    shown = {path for path in files if not any(part[0] == "." for part in path.parts)}
+    return {path for path in shown if not path.match("*.scores.json")}
 
 
 def test_killed_training_ends_with_the_same_weights(project, finished):

@@ -41,14 +41,14 @@ def test_everything_is_made(finished):
         for probe in ("binomials", "grammar", "held-out"):
             made = {path.name for path in (finished.results / "scores" / probe / run).iterdir()}
             assert made == {f"step-{step:08d}.csv" for step in STEPS}
-        tables = {path.name for path in (finished.results / "tables" / run).iterdir()}
+        tables = {path.name for path in (finished.results / "tables" / run).glob("[!.]*")}
         names = (
             *("losses", "preferences", "correlations", "trajectories", "regressions"),
             *("deviations", "constraints", "items", "learning", "thresholds", "minimal_pairs"),
             *("states", "paradigms", "failing", "bigram_tests", "bigram_classes", "perplexity"),
         )
         assert tables == {f"{name}.csv" for name in names}
-        figures = {path.name for path in (finished.results / "figures" / run).iterdir()}
+        figures = {path.name for path in (finished.results / "figures" / run).glob("[!.]*")}
         names = (
             *("loss", "perplexity", "correlation", "relative_frequency", "thresholds"),
             *("coefficients", "minimal_pairs", "paradigms", "entrenchment", "bigrams"),
@@ -75,7 +75,7 @@ def test_no_temporary_file_is_left(finished):
 
 def test_only_the_last_state_of_a_run_is_kept(finished):
     for run in RUNS:
-        states = sorted((finished.results / "runs" / run / "state").iterdir())
+        states = sorted((finished.results / "runs" / run / "state").glob("[!.]*"))
         assert [path.name for path in states] == ["0001.safetensors"]
 
 
