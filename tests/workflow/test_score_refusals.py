@@ -216,6 +216,17 @@ def test_an_encoder_is_refused(tokenizer_folder, complaint, tmp_path, probe):
     assert "bert models look ahead" in complaint(folder, probe)
 
 
+def test_entries_that_the_tokenizer_lacks_are_told(tokenizer_folder, score, tmp_path, probe):
+    """Models are padded to round numbers; or the tokenizer is another one, which only people see."""
+    folder = save_model(tmp_path / "gpt2", "gpt2", tokenizer_folder, VOCABULARY + 57)
+    _, done = score(folder, probe)
+    (line,) = [line for line in done.errors.splitlines() if "vocabulary" in line]
+    told = f"{folder}: has a vocabulary of 457, the tokenizer one of 400; unless its own is padded"
+    assert line.startswith(told)
+    _, done = score(save_model(tmp_path / "same", "gpt2", tokenizer_folder), probe)
+    assert "vocabulary" not in done.errors
+
+
 def test_folders_that_hold_no_model_or_no_tokenizer_are_told(
     checkpoint, tokenizer_folder, complaint, tmp_path, probe
 ):
