@@ -24,7 +24,7 @@ from transformers import (
 
 from ontogeny.corpus.tokenizer import make_characters, save_tokenizer
 from ontogeny.files import read_json, write_json
-from ontogeny.origins import sha256
+from ontogeny.origins import record_path, sha256
 from ontogeny.study.models import CharacterTokenizer
 
 pytestmark = pytest.mark.workflow
@@ -217,7 +217,7 @@ def test_an_encoder_is_refused(tokenizer_folder, complaint, tmp_path, probe):
 
 
 def test_entries_that_the_tokenizer_lacks_are_told(tokenizer_folder, score, tmp_path, probe):
-    """Models are padded to round numbers; or the tokenizer is another one, which only people see."""
+    """Models are padded to round numbers; or it is another's tokenizer, which only people see."""
     folder = save_model(tmp_path / "gpt2", "gpt2", tokenizer_folder, VOCABULARY + 57)
     _, done = score(folder, probe)
     (line,) = [line for line in done.errors.splitlines() if "vocabulary" in line]
@@ -287,6 +287,7 @@ def weights_of(project, step, change=None):
             if entry["step"] == step:
                 entry["sha256"] = sha256(path)
         write_json(manifest, content)
+        record_path(manifest).unlink()
     return path
 
 
@@ -304,6 +305,7 @@ def test_a_segment_by_hand_is_what_the_study_made(finished, project, segment):
 def test_an_index_made_with_another_tokenizer_is_refused(project, segment):
     tokenizer = project.results / "tokenizers" / "bpe" / "tokenizer.json"
     tokenizer.write_text(tokenizer.read_text() + "\n")
+    record_path(tokenizer).unlink()
     done, made = segment()
     assert (done.code, made) == (1, [])
     message = "error: results/tiny/index/grammar/bpe.safetensors: was made with another tokenizer"
