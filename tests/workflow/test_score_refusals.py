@@ -24,7 +24,7 @@ from transformers import (
 
 from ontogeny.corpus.tokenizer import make_characters, save_tokenizer
 from ontogeny.files import read_json, write_json
-from ontogeny.origins import sha256
+from ontogeny.origins import record_path, sha256
 from ontogeny.study.models import CharacterTokenizer
 
 pytestmark = pytest.mark.workflow
@@ -217,6 +217,17 @@ def test_an_encoder_is_refused(tokenizer_folder, complaint, tmp_path, probe):
     assert "bert models look ahead" in complaint(folder, probe)
 
 
+def test_entries_that_the_tokenizer_lacks_are_told(tokenizer_folder, score, tmp_path, probe):
+    """Models are padded to round numbers; or it is another's tokenizer, which only people see."""
+    folder = save_model(tmp_path / "gpt2", "gpt2", tokenizer_folder, VOCABULARY + 57)
+    _, done = score(folder, probe)
+    (line,) = [line for line in done.errors.splitlines() if "vocabulary" in line]
+    told = f"{folder}: has a vocabulary of 457, the tokenizer one of 400; unless its own is padded"
+    assert line.startswith(told)
+    _, done = score(save_model(tmp_path / "same", "gpt2", tokenizer_folder), probe)
+    assert "vocabulary" not in done.errors
+
+
 def test_folders_that_hold_no_model_or_no_tokenizer_are_told(
     checkpoint, tokenizer_folder, complaint, tmp_path, probe
 ):
@@ -277,6 +288,7 @@ def weights_of(project, step, change=None):
             if entry["step"] == step:
                 entry["sha256"] = sha256(path)
         write_json(manifest, content)
+        record_path(manifest).unlink()
     return path
 
 
@@ -294,6 +306,7 @@ def test_a_segment_by_hand_is_what_the_study_made(finished, project, segment):
 def test_an_index_made_with_another_tokenizer_is_refused(project, segment):
     tokenizer = project.results / "tokenizers" / "bpe" / "tokenizer.json"
     tokenizer.write_text(tokenizer.read_text() + "\n")
+    record_path(tokenizer).unlink()
     done, made = segment()
     assert (done.code, made) == (1, [])
     message = "error: results/tiny/index/grammar/bpe.safetensors: was made with another tokenizer"

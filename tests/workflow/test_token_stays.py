@@ -37,7 +37,7 @@ def look_up(host, *args, **kwargs):
     return found(host, *args, **kwargs)
 
 socket.getaddrinfo = look_up
-conversion.spawn_conversion = lambda token, private, model: written("converts", model, token)
+conversion.get_conversion_pr_reference = lambda api, model, **_: written("converts", model)
 runpy.run_path(script, run_name="__main__")
 """
 

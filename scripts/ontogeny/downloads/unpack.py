@@ -1,5 +1,6 @@
 """One member of a zip or tar archive, as a file of its own."""
 
+import gzip
 import lzma
 import tarfile
 import zipfile
@@ -18,7 +19,10 @@ CHUNK_BYTES = 1 << 20
 # Text is packed to a tenth, a hundredth at best; a member that is packed so much fills the disk.
 MOST_PACKED = 1000
 SMALL = 100_000_000  # bytes that do no harm, however they are packed
-DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError)
+DAMAGE = (
+    *(zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile),
+    *(zlib.error, lzma.LZMAError, EOFError),
+)
 
 
 def unpack(archive: Path, member: str, output: Path) -> None:
@@ -38,7 +42,12 @@ def unpack(archive: Path, member: str, output: Path) -> None:
                 out.write(chunk)
                 progress.advance(len(chunk))
     except DAMAGE as error:
-        raise ValueError(f"{archive}: can't be read, it is damaged ({error})") from None
+        reason = next(
+            iter(str(error).splitlines()), type(error).__name__
+        )  # tarfile tries four ways
+        raise ValueError(
+            f"{archive}: can't be read, it is damaged ({reason.rstrip(':')})"
+        ) from None
     except (NotImplementedError, RuntimeError) as error:  # how it is compressed; a password
         raise ValueError(f"{archive}: {error}") from None
 
