@@ -45,9 +45,8 @@ def telling(update_needrun):
             dag.out_of_date = dict(out_of_date(dag))
             for job in dag.out_of_date:
                 dag.forcefiles.update(job.output)
-                for (
-                    file
-                ) in job.input:  # behind an `ancient` one that is made again it is overlooked
+                # Behind an `ancient` file that is made again, too, a job would be overlooked.
+                for file in job.input:
                     if file.is_ancient and is_made(file):
                         file.flags["ancient"] = False
             if dag.out_of_date:
