@@ -110,7 +110,6 @@ EDITS = {
     "max_loss": (run(max_loss=99.0), NOTHING),
     "threads": (lambda study: study.update(resources={"train": {"threads": 2}}), NOTHING),
 }
-READ_BY_THE_SNAKEFILE = ("ontogeny.inputs", "ontogeny.study", "ontogeny.study.views")
 STATES = ("records", "no records", "times alone")
 
 
@@ -144,7 +143,7 @@ def call(argv, folder, output):
 def children():
     """Processes that have imported Snakemake already."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["snakemake.cli", "snakemake.dag", *READ_BY_THE_SNAKEFILE])
+    context.set_forkserver_preload(["warm_snakemake"])
     return context
 
 
