@@ -41,7 +41,7 @@ def model_folder(finished, tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     run = finished.results / "runs" / "fast" / "checkpoints" / "step-00000200"
     for source in (run, finished.results / "tokenizers" / "bpe"):
-        for path in source.iterdir():
+        for path in source.glob("[!.]*"):
             (folder / path.name).write_bytes(path.read_bytes())
     return folder
 
