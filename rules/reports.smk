@@ -71,7 +71,7 @@ STUDY_FIGURES = {}
 if BINOMIALS:
     STUDY_FIGURES["overview"] = (
         "Correlations",
-        [P.run_table(run, "correlations") for run in runs_with(BINOMIALS)],
+        [P.run_table(run, "correlations") for run in sorted(runs_with(BINOMIALS))],
     )
 if SEED_FAMILIES:
     STUDY_FIGURES["seeds"] = ("Across seeds", [P.table("seeds")])
