@@ -146,8 +146,13 @@ def test_a_model_that_looks_ahead_is_refused():
 
 
 @pytest.mark.parametrize(
-    "config", [{"num_attention_heads": 3}, {"num_attention_heads": 0}, {"hidden_size": "16"}]
+    ("config", "complaint"),
+    [
+        ({"num_attention_heads": 3}, "no opt model can be built"),
+        ({"num_attention_heads": 0}, "num_attention_heads is 0, should be a whole number above 0"),
+        ({"hidden_size": "16"}, "hidden_size is '16', should be a whole number above 0"),
+    ],
 )
-def test_an_impossible_architecture_is_one_clear_error(config):
-    with pytest.raises(ValueError, match="no opt model can be built"):
+def test_an_impossible_architecture_is_one_clear_error(config, complaint):
+    with pytest.raises(ValueError, match=complaint):
         make_model(**config)
