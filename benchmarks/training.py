@@ -245,10 +245,13 @@ def call_train(case: Case, study: str, segment: int, *more: str) -> tuple[float,
         "checkpoints": {"every_steps": 2, "per_segment": 1},
     }
     spec = {"run": run, "architecture": json.loads(case.architecture.model_dump_json())}
+    part = Run.model_validate(run).segments()[segment]
     paths = Paths(str(case.folder / study))
     state = ["--state", paths.state("run", segment - 1)] if segment else []
     arguments = [
         *("--name", "run", "--spec", json.dumps(spec), "--segment", str(segment)),
+        *("--begin", str(part.start), "--end", str(part.end)),
+        *("--checkpoints", *map(str, part.checkpoints)),
         *("--tokens", str(case.folder / "train.bin"), "--meta", str(case.folder / "meta.json")),
         *("--tokenizer", str(case.folder / "tokenizer.json"), "--study-folder", paths.root),
         *("--threads", str(torch.get_num_threads()), *state, *more),

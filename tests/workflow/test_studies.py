@@ -51,7 +51,7 @@ def binomials(results):
     learns_words(results)
     assert results.names("tables", ".csv") == {
         f"{run}/{table}" for run in results.runs for table in OF_BINOMIALS | OF_PAIRS | OF_ALL
-    } | {"comparisons"}
+    } | {"comparisons", "runs"}
     assert results.names("figures", ".png") == {
         f"{run}/{name}"
         for run in results.runs
@@ -80,7 +80,7 @@ def stuck(results):
     learns_words(results)
     assert results.names("tables", ".csv") == {
         f"{run}/{table}" for run in results.runs for table in OF_PAIRS | OF_ALL
-    } | {"seeds", "seed_agreement"}
+    } | {"seeds", "seed_agreement", "runs"}
     assert results.names("figures", ".png") == {
         f"{run}/{name}" for run in results.runs for name in {"loss", "perplexity"} | PAIRS_FIGURES
     } | {"seeds"}
@@ -106,7 +106,7 @@ def ablation(results):
     learns_words(results)
     assert results.names("tables", ".csv") == {
         f"{run}/{table}" for run in results.runs for table in OF_BINOMIALS | OF_ALL
-    } | {"comparisons"}
+    } | {"comparisons", "runs"}
     read = {
         run: pl.read_csv(results.folder / f"exposures/binomials/{run}.csv").filter(step=390)
         for run in results.runs
@@ -123,7 +123,7 @@ def ablation(results):
 def too_big_to_think(results):
     assert results.names("tables", ".csv") == {
         f"{run}/{table}" for run in results.runs for table in ("losses", "completions")
-    } | {"capacity", "capacity_summary", "curves_arithmetic", "curves_capitals"}
+    } | {"capacity", "capacity_summary", "curves_arithmetic", "curves_capitals", "runs"}
     assert results.names("figures", ".png") == {
         f"{run}/{name}" for run in results.runs for name in ("loss", "completions")
     } | {"capacity", "capacity_arithmetic", "capacity_capitals"}

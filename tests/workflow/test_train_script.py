@@ -19,6 +19,7 @@ from safetensors import safe_open
 from transformers import AutoModelForCausalLM
 
 from ontogeny.paths import Paths
+from ontogeny.study import runs as study
 from ontogeny.versions import project_versions
 
 pytestmark = pytest.mark.workflow
@@ -34,6 +35,7 @@ class Run:
 
     def __init__(self, results, folder, processes, **keys):
         self.results, self.processes = results, processes
+        self.end = None  # the last step of a segment that goes on beyond its own
         self.paths = Paths(str(folder))
         names = dict.fromkeys(("corpus", "tokenizer", "architecture"), "any")
         run = {**names, "steps": 20, "block_size": 32, "batch_size": 8, "optimizer": {"lr": 0.01}}
@@ -43,8 +45,14 @@ class Run:
     def arguments(self, segment, *more):
         tokens = self.results / "tokens" / "toy" / "bpe"
         state = ["--state", self.paths.state("run", segment - 1)] if segment else []
+        run = study.Run.model_validate(self.spec["run"])
+        part = run.segments()[segment]
+        end = self.end or part.end
+        kept = map(str, [*part.checkpoints[:-1], end])
+        limit = ["--max-loss", str(run.max_loss)] if run.max_loss else []
         return [
             *("--name", "run", "--spec", json.dumps(self.spec), "--segment", str(segment)),
+            *("--begin", str(part.start), "--end", str(end), "--checkpoints", *kept, *limit),
             *("--tokens", str(tokens / "train.bin"), "--meta", str(tokens / "meta.json")),
             *("--documents", str(tokens / "train.documents.npy")),
             *("--tokenizer", str(self.results / "tokenizers" / "bpe" / "tokenizer.json")),
@@ -124,8 +132,8 @@ def test_sigterm_ends_a_segment_and_leaves_the_state_before_it(make_run):
         assert undisturbed.train(segment) == 0
     assert stopped.train(0) == 0
     before = stopped.files()
-    endless = make_run(steps=10**6, checkpoints={"at": [5, 10, 15], "per_segment": 2})
-    endless.paths = stopped.paths
+    endless = make_run()
+    endless.end, endless.paths = 10**6, stopped.paths
     process = endless.start(1)
     wait_for(endless.paths.checkpoint("run", 15, "model.safetensors"), process)
     os.kill(process.pid, signal.SIGTERM)
@@ -267,7 +275,11 @@ def test_a_compiled_model_learns_the_same_and_is_compiled_once(make_run):
     ("segment", "more", "message"),
     [
         (0, ["--compile", "yes"], "the model can't be compiled (InvalidCxxCompiler"),
-        (9, [], "--segment 9: the run has 2, from 0"),
+        (
+            0,
+            ["--checkpoints", 7, 5],
+            "--checkpoints: [7, 5], should be steps from 0 to 10, in order",
+        ),
     ],
 )
 def test_what_can_not_be_trained_is_one_line(make_run, monkeypatch, segment, more, message):
@@ -296,7 +308,8 @@ def test_the_state_keeps_the_micro_batch_and_the_hash(make_run):
         info = json.loads(file.metadata()["info"])
     last = manifest["checkpoints"][-1]
     expected = {"step": 10, "checkpoint_sha256": last["sha256"], "micro_batch": 2}
-    assert info == expected
+    assert info == expected | {"spec": manifest["spec"]}
+    assert manifest["spec"]["run"]["optimizer"] == {"lr": 0.01}
     assert last["step"] == 10
     assert manifest["micro_batch"] == 2
     assert manifest["mfu"] is None  # a CPU has no stated peak
