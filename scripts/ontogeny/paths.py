@@ -7,10 +7,9 @@ the script that it calls agree on where a file is.
 from dataclasses import dataclass
 from pathlib import Path
 
+from ontogeny.origins import PROJECT
 from ontogeny.study.downloads import DOWNLOAD
 from ontogeny.study.schedule import checkpoint_name
-
-PROJECT = Path(__file__).resolve().parents[2]
 
 
 def project_path(path: str) -> str:

@@ -6,8 +6,6 @@ from and the sha256 of what was written. A CSV that was cut short, edited, or ma
 weights, other stimuli or another setting doesn't match its record and is scored again.
 """
 
-import hashlib
-import json
 from collections.abc import Iterable
 from functools import cached_property
 from itertools import groupby
@@ -15,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from ontogeny.files import read_json, write_json
-from ontogeny.origins import sha256
+from ontogeny.origins import digest, sha256
 
 
 def fingerprint(*parts: Any) -> str:
     """Hash of everything that a score file depends on: JSON values, in order."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return digest(parts)
 
 
 class Records:

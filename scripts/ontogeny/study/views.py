@@ -6,13 +6,13 @@ A view is a JSON value; keys that have their default are left out, so that a key
 version adds changes none. The tests go through them key by key.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from ontogeny.origins import digest
 from ontogeny.study.models import Architecture
 from ontogeny.study.probes import IndexedProbe, Probe
 from ontogeny.study.runs import AnyRun, HubRun, Run, ScoresRun
@@ -128,7 +128,7 @@ def analysed(probe: Probe) -> dict[str, Any]:
 
 def name_of(view: Any) -> str:
     """A short name for a view, the same wherever and whenever it is taken."""
-    return hashlib.sha256(json.dumps(view, sort_keys=True).encode()).hexdigest()[:16]
+    return digest(view)[:16]
 
 
 def as_json(view: Any) -> str:
